@@ -1,0 +1,210 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+)
+
+// Draft is a message as a device sends it.
+type Draft struct {
+	Conversation ConversationID
+	From         User
+	Device       Device
+	N            int64
+	Text         string
+	ReplyTo      int64 // 0 for none
+	Seen         int64 // the device's guess of the conversation's last seq
+}
+
+// Sent says where a message stands.
+type Sent struct {
+	Seq       int64
+	At        int64 // Unix milliseconds
+	Duplicate bool  // it stood there before this request
+}
+
+// Sender appends messages so that each stands in its log once (G2), in one order for everybody
+// (G3), and each device's in the order of its n (G4).
+type Sender struct {
+	Log Log
+	// Now is the clock.
+	Now func() time.Time
+	// Sleep waits, or returns the context's error when that ends first.
+	Sleep func(context.Context, time.Duration) error
+}
+
+const (
+	// MaxEarly is how far n may run ahead of the device's last accepted one and still be waited
+	// for: a device has at most so many sends in flight.
+	MaxEarly = 16
+	// earlyWait bounds the wait for an early frame's predecessors.
+	earlyWait = 2 * time.Second
+	// maxTries bounds the attempts of one send. Each lost one means that another append went
+	// through; both users with eight devices each, pipelining, stay far below it.
+	maxTries = 40
+)
+
+// Send appends a message, or finds it where it already stands. The error is an *Error.
+//
+// The first attempt trusts the device's guess, so that the common case is one round trip. A lost
+// attempt brings the head back, so that the second needs no read. What the head says decides:
+// a repeat, an early frame, or another try.
+func (s *Sender) Send(ctx context.Context, d Draft) (Sent, error) {
+	sent, err := s.send(ctx, d)
+	var refusal *Error
+	if err != nil && !errors.As(err, &refusal) {
+		return Sent{}, TryAgain(err)
+	}
+	return sent, err
+}
+
+func (s *Sender) send(ctx context.Context, d Draft) (Sent, error) {
+	attempt, guess := s.blind(d), d.Seen
+	if d.ReplyTo > guess {
+		// Only the head can tell whether there is such a message.
+		head, err := s.Log.Head(ctx, d.Conversation)
+		if err != nil {
+			return Sent{}, err
+		}
+		var sent *Sent
+		if attempt, sent, err = s.next(ctx, d, head); err != nil || sent != nil {
+			return deref(sent), err
+		}
+	}
+	var lastFault error
+	for try := range maxTries {
+		err := s.Log.Append(ctx, attempt)
+		var lost *Lost
+		switch {
+		case err == nil:
+			return Sent{Seq: attempt.Message.Seq, At: attempt.Message.At}, nil
+		case errors.Is(err, ErrUnknownUser):
+			to, _ := d.Conversation.Peer(d.From)
+			return Sent{}, Refuse(UnknownUser, "to", "there is no user %q: the name is wrong, or they have not signed up yet", to)
+		case errors.As(err, &lost):
+			var sent *Sent
+			if attempt, sent, err = s.next(ctx, d, lost.Head); err != nil || sent != nil {
+				return deref(sent), err
+			}
+		case ctx.Err() != nil:
+			return Sent{}, err
+		default:
+			// Busy, or unknown whether it was done: the same attempt again settles it, since a
+			// done one then fails its condition and the head shows it as a repeat.
+			lastFault = err
+			if err := s.Sleep(ctx, backoff(try)); err != nil {
+				return Sent{}, errors.Join(err, lastFault)
+			}
+		}
+	}
+	busy := TryAgain(lastFault)
+	busy.RetryAfter = time.Second
+	return Sent{}, busy
+}
+
+func deref(sent *Sent) Sent {
+	if sent == nil {
+		return Sent{}
+	}
+	return *sent
+}
+
+// backoff is full jitter over 10 ms, doubling to 320 ms.
+// Source: AWS Architecture Blog, "Exponential Backoff And Jitter".
+func backoff(try int) time.Duration {
+	return rand.N(10 * time.Millisecond << min(try, 5))
+}
+
+// blind is the attempt on nothing but the device's guess.
+func (s *Sender) blind(d Draft) Attempt {
+	now := s.Now().UnixMilli()
+	a := Attempt{
+		Create:        d.Seen == 0 && d.N == 1,
+		FirstHere:     d.N == 1,
+		NothingParked: d.N == 1,
+		Bucket:        BucketAt(now),
+	}
+	a.EnterBucket = a.Create
+	// The device's own n-1 messages stand in the log already.
+	a.Message = d.message(max(d.Seen, d.N-1)+1, now)
+	return a
+}
+
+func (d Draft) message(seq, at int64) Message {
+	return Message{
+		Conversation: d.Conversation, Seq: seq, From: d.From, Device: d.Device, N: d.N,
+		Kind: KindText, Text: d.Text, ReplyTo: d.ReplyTo, At: at,
+	}
+}
+
+// next decides by the head: the attempt to make, or the place where the message already
+// stands, or a refusal. It waits for the predecessors of an early frame.
+func (s *Sender) next(ctx context.Context, d Draft, head *Head) (Attempt, *Sent, error) {
+	wait, waited := 2*time.Millisecond, time.Duration(0)
+	for {
+		tail, inHead, err := s.tail(ctx, d, head)
+		switch {
+		case err != nil:
+			return Attempt{}, nil, err
+		case d.N <= tail.N:
+			sent, err := s.repeat(ctx, d, tail)
+			return Attempt{}, sent, err
+		case d.N == tail.N+1:
+			a, err := s.informed(d, head, inHead)
+			return a, nil, err
+		case d.N > tail.N+MaxEarly || waited >= earlyWait:
+			e := Refuse(OutOfOrder, "n", "n is %d, but the last accepted one of this device is %d: send again from %d", d.N, tail.N, tail.N+1)
+			e.LastN, e.Retry = &tail.N, true
+			return Attempt{}, nil, e
+		}
+		// Each predecessor takes a transaction.
+		pause := min(wait*time.Duration(d.N-tail.N-1), 100*time.Millisecond)
+		if err := s.Sleep(ctx, pause); err != nil {
+			return Attempt{}, nil, err
+		}
+		waited += pause
+		wait = wait * 3 / 2
+		if head, err = s.Log.Head(ctx, d.Conversation); err != nil {
+			return Attempt{}, nil, err
+		}
+	}
+}
+
+// tail finds the device's last accepted message; inHead says whether the head itself holds it.
+func (s *Sender) tail(ctx context.Context, d Draft, head *Head) (_ Tail, inHead bool, _ error) {
+	if head == nil {
+		return Tail{}, false, nil
+	}
+	key := NewTailKey(d.From, d.Device)
+	if tail, ok := head.Tails[key]; ok {
+		return tail, true, nil
+	}
+	if !head.Parked {
+		return Tail{}, false, nil
+	}
+	tail, err := s.Log.Parked(ctx, d.Conversation, key)
+	return tail, false, err
+}
+
+// informed is the attempt that the head, nil for none, allows.
+func (s *Sender) informed(d Draft, head *Head, inHead bool) (Attempt, error) {
+	now := s.Now().UnixMilli()
+	a := Attempt{Create: head == nil, FirstHere: !inHead, Bucket: BucketAt(now), EnterBucket: true}
+	if head == nil {
+		head = &Head{}
+	} else {
+		a.EnterBucket = head.Bucket < a.Bucket
+	}
+	if d.ReplyTo > head.LastSeq {
+		return a, Refuse(BadRequest, "reply_to", "there is no message %d to reply to: the last one is %d", d.ReplyTo, head.LastSeq)
+	}
+	a.Message = d.message(head.LastSeq+1, now)
+	if !inHead {
+		if key := head.evicted(); key != "" {
+			a.Park = &ParkedTail{Key: key, Tail: head.Tails[key]}
+		}
+	}
+	return a, nil
+}
