@@ -18,6 +18,7 @@ type Membership struct {
 // Summary is the state of one conversation for one of its users.
 type Summary struct {
 	Conversation            ConversationID
+	Bucket                  Bucket // where the user's own row stood when it was read
 	Peer                    User
 	LastSeq, At             int64
 	Read, Delivered         int64

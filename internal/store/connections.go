@@ -89,18 +89,18 @@ func (s *Connections) Of(ctx context.Context, u chat.User) ([]chat.Connection, e
 	}
 }
 
-// IsBehind tells whether a connection missed something. 1 RU.
-func (s *Connections) IsBehind(ctx context.Context, u chat.User, id chat.ConnectionID) (bool, error) {
+// IsBehind tells whether a connection missed something, and whether it is known at all:
+// nothing is delivered to one that is not. 1 RU.
+func (s *Connections) IsBehind(ctx context.Context, u chat.User, id chat.ConnectionID) (behind, known bool, _ error) {
 	out, err := s.db.GetItem(ctx, &dynamodb.GetItemInput{
 		TableName:      &s.table,
 		Key:            connectionKey(u, id),
 		ConsistentRead: aws.Bool(true),
 	})
 	if err != nil {
-		return false, fmt.Errorf("read connection %s of %s: %w", id, u, err)
+		return false, false, fmt.Errorf("read connection %s of %s: %w", id, u, err)
 	}
-	// A missing row means that nothing is delivered to this connection any more.
-	return len(out.Item) == 0 || flagOf(out.Item, "behind"), nil
+	return flagOf(out.Item, "behind"), len(out.Item) > 0, nil
 }
 
 // MarkBehind notes that a connection missed something; one that is gone stays gone. 1 WU.

@@ -1,0 +1,147 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/duet-chat/duet/internal/chat"
+)
+
+// Messages reads the logs of conversations.
+type Messages struct {
+	db    *dynamodb.Client
+	table string
+}
+
+// NewMessages makes the store of the messages in a table.
+func NewMessages(cfg aws.Config, table string) *Messages {
+	return &Messages{db: client(cfg), table: table}
+}
+
+func messageItem(m chat.Message) item {
+	it := item{
+		"conversation": str(string(m.Conversation)),
+		"seq":          num(m.Seq),
+		"from":         str(string(m.From)),
+		"device":       str(string(m.Device)),
+		"n":            num(m.N),
+		"kind":         str(string(m.Kind)),
+		"text":         str(m.Text),
+		"at":           num(m.At),
+	}
+	if m.ReplyTo > 0 {
+		it["reply_to"] = num(m.ReplyTo)
+	}
+	return it
+}
+
+func messageOf(it item) chat.Message {
+	return chat.Message{
+		Conversation: chat.ConversationID(textOf(it, "conversation")),
+		Seq:          numberOf(it, "seq"),
+		From:         chat.User(textOf(it, "from")),
+		Device:       chat.Device(textOf(it, "device")),
+		N:            numberOf(it, "n"),
+		Kind:         chat.Kind(textOf(it, "kind")),
+		Text:         textOf(it, "text"),
+		ReplyTo:      numberOf(it, "reply_to"),
+		At:           numberOf(it, "at"),
+	}
+}
+
+// Messages reads at most limit entries with first <= seq <= last consistently, in ascending
+// order or, descending, from the end. 1 RU for each 4 KB read.
+func (s *Messages) Messages(ctx context.Context, c chat.ConversationID, first, last int64, limit int, descending bool) ([]chat.Message, error) {
+	if first > last {
+		return nil, nil
+	}
+	var found []chat.Message
+	in := &dynamodb.QueryInput{
+		TableName:              &s.table,
+		KeyConditionExpression: aws.String("conversation = :c AND seq BETWEEN :first AND :last"),
+		ExpressionAttributeValues: item{
+			":c": str(string(c)), ":first": num(first), ":last": num(last),
+		},
+		ConsistentRead:   aws.Bool(true),
+		ScanIndexForward: aws.Bool(!descending),
+	}
+	for {
+		// limit is at most a few hundred.
+		in.Limit = aws.Int32(int32(limit - len(found)))
+		out, err := s.db.Query(ctx, in)
+		if err != nil {
+			return nil, fmt.Errorf("read messages %d to %d of %s: %w", first, last, c, err)
+		}
+		for _, it := range out.Items {
+			found = append(found, messageOf(it))
+		}
+		in.ExclusiveStartKey = out.LastEvaluatedKey
+		if len(in.ExclusiveStartKey) == 0 || len(found) >= limit {
+			return found, nil
+		}
+	}
+}
+
+// StreamEvent is what the event source mapping of the messages' stream hands to its function.
+type StreamEvent struct {
+	Records []StreamRecord `json:"Records"`
+}
+
+// StreamRecord is one change of the messages' table.
+type StreamRecord struct {
+	EventName string `json:"eventName"`
+	Change    struct {
+		SequenceNumber string `json:"SequenceNumber"`
+		NewImage       map[string]struct {
+			S *string `json:"S"`
+			N *string `json:"N"`
+		} `json:"NewImage"`
+	} `json:"dynamodb"`
+}
+
+// IsNewMessage tells whether the record is of a message that was appended.
+func (r *StreamRecord) IsNewMessage() bool { return r.EventName == "INSERT" }
+
+// Message reads the message that was appended. An error says that no such message was ever
+// written by this package.
+func (r *StreamRecord) Message() (chat.Message, error) {
+	text := func(name string) string {
+		if s := r.Change.NewImage[name].S; s != nil {
+			return *s
+		}
+		return ""
+	}
+	number := func(name string) int64 {
+		if n := r.Change.NewImage[name].N; n != nil {
+			i, _ := strconv.ParseInt(*n, 10, 64)
+			return i
+		}
+		return 0
+	}
+	c, err := chat.ParseConversation(text("conversation"))
+	if err != nil {
+		return chat.Message{}, fmt.Errorf("stream record %s: %w", r.Change.SequenceNumber, err)
+	}
+	m := chat.Message{
+		Conversation: c, Seq: number("seq"), From: chat.User(text("from")), Device: chat.Device(text("device")),
+		N: number("n"), Kind: chat.Kind(text("kind")), Text: text("text"), ReplyTo: number("reply_to"), At: number("at"),
+	}
+	if _, ok := c.Peer(m.From); !ok || m.Seq < 1 {
+		return chat.Message{}, fmt.Errorf("stream record %s: seq %d of %s from %q is not a message", r.Change.SequenceNumber, m.Seq, c, m.From)
+	}
+	return m, nil
+}
+
+// DecodeStreamEvent reads an invocation's event.
+func DecodeStreamEvent(event []byte) (StreamEvent, error) {
+	var e StreamEvent
+	if err := json.Unmarshal(event, &e); err != nil {
+		return StreamEvent{}, fmt.Errorf("stream event: %w", err)
+	}
+	return e, nil
+}
