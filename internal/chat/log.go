@@ -123,7 +123,7 @@ type Log interface {
 	Head(context.Context, ConversationID) (*Head, error)
 	// Parked reads a device's parked tail consistently: the zero Tail if there is none.
 	Parked(context.Context, ConversationID, TailKey) (Tail, error)
-	// Messages reads at most limit entries with first <= seq <= last consistently, ascending or,
+	// Entries reads at most limit entries with first <= seq <= last consistently, ascending or,
 	// from the end, descending.
-	Messages(ctx context.Context, c ConversationID, first, last int64, limit int, descending bool) ([]Message, error)
+	Entries(ctx context.Context, c ConversationID, first, last int64, limit int, descending bool) ([]Message, error)
 }

@@ -58,7 +58,7 @@ func (s *Sender) find(ctx context.Context, d Draft, tail Tail) (*Message, error)
 // ownFrom returns the device's own messages of the first page, from first on, that has any.
 func (s *Sender) ownFrom(ctx context.Context, d Draft, first, last int64) ([]Message, error) {
 	for first <= last {
-		page, err := s.Log.Messages(ctx, d.Conversation, first, last, findPage, false)
+		page, err := s.Log.Entries(ctx, d.Conversation, first, last, findPage, false)
 		if err != nil || len(page) == 0 {
 			return nil, err
 		}

@@ -54,9 +54,9 @@ func messageOf(it item) chat.Message {
 	}
 }
 
-// Messages reads at most limit entries with first <= seq <= last consistently, in ascending
+// Entries reads at most limit entries with first <= seq <= last consistently, in ascending
 // order or, descending, from the end. 1 RU for each 4 KB read.
-func (s *Messages) Messages(ctx context.Context, c chat.ConversationID, first, last int64, limit int, descending bool) ([]chat.Message, error) {
+func (s *Messages) Entries(ctx context.Context, c chat.ConversationID, first, last int64, limit int, descending bool) ([]chat.Message, error) {
 	if first > last {
 		return nil, nil
 	}

@@ -1,0 +1,100 @@
+// Package deliver is the Lambda behind the messages' stream: it posts what was appended to the
+// connections of both users, or leaves it for their next sync (G5, G6).
+package deliver
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"github.com/duet-chat/duet/internal/chat"
+	"github.com/duet-chat/duet/internal/function"
+	"github.com/duet-chat/duet/internal/post"
+	"github.com/duet-chat/duet/internal/store"
+)
+
+// New builds the function.
+func New(env function.Env) (lambda.Handler, error) {
+	v, err := env.Require("CONNECTIONS_TABLE", "CALLBACK_URL")
+	if err != nil {
+		return nil, err
+	}
+	return &handler{env: env, courier: &Courier{
+		Connections: store.NewConnections(env.AWS, v["CONNECTIONS_TABLE"]),
+		Gateway:     post.New(env.AWS, v["CALLBACK_URL"]),
+		Now:         env.Now,
+		Log:         env.Log,
+	}}, nil
+}
+
+type handler struct {
+	env     function.Env
+	courier *Courier
+}
+
+// response reports the records that failed. Of a stream's batch Lambda retries everything from
+// the lowest one on. Source: Lambda developer guide, "Reporting batch item failures".
+type response struct {
+	Failures []failure `json:"batchItemFailures"`
+}
+
+type failure struct {
+	SequenceNumber string `json:"itemIdentifier"`
+}
+
+// Invoke implements lambda.Handler.
+func (h *handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	event, err := store.DecodeStreamEvent(payload)
+	if err != nil {
+		return nil, err
+	}
+	out := response{Failures: []failure{}}
+	if failed := h.deliver(ctx, event.Records); failed != "" {
+		out.Failures = append(out.Failures, failure{failed})
+	}
+	return json.Marshal(out)
+}
+
+// deliver delivers a batch and returns the lowest stream sequence number that must come again,
+// "" for none. A record that is no message holds up only what comes after it in its batch, and
+// not even that where the mapping bisects.
+func (h *handler) deliver(ctx context.Context, records []store.StreamRecord) (failed string) {
+	messages := make([]chat.Message, 0, len(records))
+	sequences := make([]string, 0, len(records))
+	fail := func(sequence string, err error) {
+		h.env.Log.ErrorContext(ctx, "record failed", "sequence", sequence, "error", err)
+		if failed == "" || less(sequence, failed) {
+			failed = sequence
+		}
+	}
+	for i := range records {
+		r := &records[i]
+		if !r.IsNewMessage() {
+			continue
+		}
+		m, err := r.Message()
+		if err != nil {
+			fail(r.Change.SequenceNumber, err)
+			continue
+		}
+		messages = append(messages, m)
+		sequences = append(sequences, r.Change.SequenceNumber)
+	}
+	for i, err := range h.courier.Deliver(ctx, messages) {
+		if err != nil {
+			fail(sequences[i], fmt.Errorf("deliver %s %d: %w", messages[i].Conversation, messages[i].Seq, err))
+		}
+	}
+	return failed
+}
+
+// less orders stream sequence numbers, decimal strings of numbers beyond 64 bits.
+func less(a, b string) bool {
+	if len(a) != len(b) {
+		return len(a) < len(b)
+	}
+	return strings.Compare(a, b) < 0
+}
