@@ -1,6 +1,7 @@
 package attr
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 )
@@ -206,27 +207,19 @@ func split(norm string) decimal {
 func compareNumbers(a, b string) int {
 	if x, ok := smallInt(a); ok {
 		if y, ok := smallInt(b); ok {
-			switch {
-			case x < y:
-				return -1
-			case x > y:
-				return 1
-			}
-			return 0
+			return cmp.Compare(x, y)
 		}
 	}
 	x, y := split(a), split(b)
-	if x.sign() != y.sign() {
-		return x.sign() - y.sign()
+	order := cmp.Compare(x.sign(), y.sign())
+	if order != 0 || x.digits == "" {
+		return order
 	}
-	c := x.exp - y.exp
-	if c == 0 {
-		c = strings.Compare(x.digits, y.digits)
-	}
+	order = cmp.Or(cmp.Compare(x.exp, y.exp), strings.Compare(x.digits, y.digits))
 	if x.neg {
-		c = -c
+		return -order
 	}
-	return min(max(c, -1), 1)
+	return order
 }
 
 // sign is -1, 0 or 1.

@@ -122,6 +122,28 @@ func sortMembers(t Type, members []string) {
 // StringSet makes an SS. Repeats are dropped; an empty set is the caller's error.
 func StringSet(members ...string) Value { return newSet(SS, slices.Clone(members)) }
 
+// BinarySet makes a BS under the rules of StringSet; the bytes are copied.
+func BinarySet(members ...[]byte) Value {
+	set := make([]string, len(members))
+	for i, m := range members {
+		set[i] = string(m)
+	}
+	return newSet(BS, set)
+}
+
+// NumberSet makes an NS of Ns under the rules of StringSet. It panics when a
+// member is not an N.
+func NumberSet(members ...Value) Value {
+	set := make([]string, len(members))
+	for i, m := range members {
+		if m.typ != N {
+			panic("attr: a number set with a member of type " + m.typ.String())
+		}
+		set[i] = m.str
+	}
+	return newSet(NS, set)
+}
+
 // IsZero reports whether v is the zero Value: no attribute at all (not a NULL).
 func (v Value) IsZero() bool { return v.typ == 0 }
 
