@@ -1,0 +1,65 @@
+// Package streams is the event source mapping: it reads a table's stream, hands batches of
+// records to a function, and sees to it that each record is processed at least once or is
+// described in the failure queue, as Lambda does for DynamoDB Streams.
+// Source: Lambda developer guide, "Process DynamoDB records with Lambda".
+package streams
+
+import (
+	"context"
+	"time"
+)
+
+// Record is one change of an item.
+type Record struct {
+	SequenceNumber string    // decimal, rising within a shard
+	ItemKey        uint64    // hash of the item's key: records of one item keep their order
+	At             time.Time // when the change was made
+	JSON           []byte    // the record as it stands in a Lambda event
+}
+
+// Source is a stream that can be read.
+type Source interface {
+	// Shards lists the shards. They do not change.
+	Shards() []string
+	// Read returns up to limit records after a sequence number ("" for the oldest kept), in order. It
+	// waits until there is at least one; its error is the context's when that ends first.
+	Read(ctx context.Context, shard, after string, limit int) ([]Record, error)
+	// Latest is the sequence number of a shard's newest record, "" if there is none.
+	Latest(shard string) string
+}
+
+// Checkpoints remembers how far each shard of a mapping has been processed. What is lost of
+// it is processed again: delivery is at least once.
+type Checkpoints interface {
+	Load(mapping, shard string) (after string, ok bool, err error)
+	Save(mapping, shard, after string) error
+}
+
+// FailureQueue takes the description of a batch that was given up.
+type FailureQueue interface {
+	Send(ctx context.Context, queueARN string, message []byte) error
+}
+
+// StartingPosition says where a mapping without checkpoint starts.
+type StartingPosition string
+
+const (
+	TrimHorizon StartingPosition = "TRIM_HORIZON" // with the oldest record kept
+	Latest      StartingPosition = "LATEST"       // with what comes next
+)
+
+// Mapping is an AWS::Lambda::EventSourceMapping of a stream.
+type Mapping struct {
+	Name                    string
+	StreamARN               string
+	Function                string
+	BatchSize               int           // 1 to 10,000
+	BatchingWindow          time.Duration // how long to gather a batch; 0 sends what is there
+	ParallelizationFactor   int           // batches of one shard at a time, 1 to 10
+	MaximumRetryAttempts    int           // -1: until the record expires
+	MaximumRecordAge        time.Duration // 0: until the record expires
+	BisectOnError           bool
+	ReportBatchItemFailures bool
+	FailureQueueARN         string // "" for none: what is given up is only logged
+	StartingPosition        StartingPosition
+}
