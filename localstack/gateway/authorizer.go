@@ -1,0 +1,148 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// identitySource is a header or a query parameter that the authorizer needs.
+type identitySource struct {
+	name   string
+	header bool
+}
+
+func parseIdentitySources(sources []string) ([]identitySource, error) {
+	parsed := make([]identitySource, 0, len(sources))
+	for _, source := range sources {
+		header, isHeader := strings.CutPrefix(source, "route.request.header.")
+		query, isQuery := strings.CutPrefix(source, "route.request.querystring.")
+		switch {
+		case isHeader && header != "":
+			parsed = append(parsed, identitySource{name: header, header: true})
+		case isQuery && query != "":
+			parsed = append(parsed, identitySource{name: query})
+		default:
+			return nil, fmt.Errorf("identity source %q: it must be route.request.header.NAME or route.request.querystring.NAME", source)
+		}
+	}
+	return parsed, nil
+}
+
+func (s identitySource) present(header http.Header, query url.Values) bool {
+	if s.header {
+		return header.Get(s.name) != ""
+	}
+	return query.Get(s.name) != ""
+}
+
+// refusal is an HTTP status that ends a handshake; zero lets it go on.
+type refusal int
+
+// authorize asks the API's authorizer and returns the object that later events
+// carry as requestContext.authorizer. Source: "Control access to WebSocket APIs
+// with AWS Lambda REQUEST authorizers" and "Output from an API Gateway Lambda authorizer".
+func (g *Gateway) authorize(ctx context.Context, s *session, head handshakeHead) ([]byte, refusal) {
+	for _, source := range g.sources {
+		if !source.present(head.canonical(), head.query) {
+			return nil, http.StatusUnauthorized
+		}
+	}
+	function := g.api.Authorizer.Function
+	requestID := g.newID()
+	started := time.Now()
+	event := s.authorizerEvent(g.methodARN, requestID, g.now(), head)
+	result, err := g.invokeWithin(ctx, function, g.limits.IntegrationTimeout, event)
+	log := g.log.With("function", function, "connection", s.id, "request", requestID)
+	switch {
+	case errors.Is(err, errThrottled):
+		return nil, http.StatusTooManyRequests
+	case err != nil:
+		log.Warn("authorizer could not be run", "error", err)
+		return nil, http.StatusInternalServerError
+	case result.FunctionError != "" && result.ErrorMessage == "Unauthorized":
+		return nil, http.StatusUnauthorized
+	case result.FunctionError != "":
+		log.Warn("authorizer failed", "errorType", result.ErrorType)
+		return nil, http.StatusInternalServerError
+	}
+	answer, err := parseAuthorizerAnswer(result.Payload)
+	if err != nil {
+		log.Warn("authorizer answered something else than API Gateway takes", "error", err)
+		return nil, http.StatusInternalServerError
+	}
+	allowed, err := answer.PolicyDocument.allows(g.methodARN)
+	if err != nil {
+		log.Warn("authorizer answered a policy that cannot be evaluated", "error", err)
+		return nil, http.StatusInternalServerError
+	}
+	if !allowed {
+		return nil, http.StatusForbidden
+	}
+	return answer.object(time.Since(started)), 0
+}
+
+// canonical returns headers under the names that http.Header.Get looks for.
+func (h handshakeHead) canonical() http.Header {
+	c := make(http.Header, len(h.header))
+	for name, values := range h.header {
+		c[http.CanonicalHeaderKey(name)] = values
+	}
+	return c
+}
+
+type authorizerAnswer struct {
+	PrincipalID    string                     `json:"principalId"`
+	PolicyDocument policy                     `json:"policyDocument"`
+	Context        map[string]json.RawMessage `json:"context"`
+}
+
+func parseAuthorizerAnswer(payload []byte) (authorizerAnswer, error) {
+	var a authorizerAnswer
+	if len(payload) > maxAuthorizerResult {
+		return a, fmt.Errorf("%d bytes are more than %d", len(payload), maxAuthorizerResult)
+	}
+	if !utf8.Valid(payload) {
+		return a, errors.New("not valid UTF-8")
+	}
+	if err := json.Unmarshal(payload, &a); err != nil {
+		// The decoder's own text could quote the answer.
+		return a, fmt.Errorf("not JSON of the shape {principalId, policyDocument, context} (%T)", err)
+	}
+	if a.PrincipalID == "" {
+		return a, errors.New("principalId is missing")
+	}
+	for key, value := range a.Context {
+		if value[0] == '{' || value[0] == '[' {
+			return a, fmt.Errorf("context value %q is an object or a list: only strings, numbers and booleans are allowed", key)
+		}
+	}
+	return a, nil
+}
+
+// object is what events show: the context's values, all as strings, beside
+// principalId and integrationLatency in milliseconds.
+func (a authorizerAnswer) object(latency time.Duration) []byte {
+	b := appendString([]byte(`{"principalId":`), a.PrincipalID)
+	b = strconv.AppendInt(append(b, `,"integrationLatency":`...), latency.Milliseconds(), 10)
+	keys := make([]string, 0, len(a.Context))
+	for key, value := range a.Context {
+		if key != "principalId" && key != "integrationLatency" && string(value) != "null" {
+			keys = append(keys, key)
+		}
+	}
+	sort.Strings(keys)
+	for _, key := range keys {
+		b = append(appendString(append(b, ','), key), ':')
+		b = appendString(b, appendText(nil, a.Context[key]))
+	}
+	return append(b, '}')
+}

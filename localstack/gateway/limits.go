@@ -1,0 +1,107 @@
+package gateway
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"time"
+
+	"github.com/duet-chat/duet/localstack/meter"
+)
+
+// Limits are API Gateway's and Lambda's quotas; a zero field is AWS's value.
+// Source: "Amazon API Gateway quotas and important notes", WebSocket tables.
+type Limits struct {
+	// FrameBytes is the largest payload of one frame from a client (32 KB).
+	FrameBytes int
+	// MessageBytes is the largest message, either way, its frames together (128 KB).
+	MessageBytes int
+	// SendBufferBytes is how much may wait for a slow reader before a post is
+	// answered 429. AWS does not publish its value; the default is 128 KB.
+	SendBufferBytes int
+	// Idle closes a connection without messages either way (10 minutes).
+	Idle time.Duration
+	// Duration closes a connection however busy it is (2 hours).
+	Duration time.Duration
+	// IntegrationTimeout bounds every invocation (29 s).
+	IntegrationTimeout time.Duration
+	// WriteTimeout drops a connection whose client does not take in what is
+	// written to it, after this time or half of it (20 s; not AWS's).
+	WriteTimeout time.Duration
+	// CloseTimeout is how long a closed connection's client may take to hang up (1 s; not AWS's).
+	CloseTimeout time.Duration
+	// Concurrency is the number of invocations that may run at once (1,000, as on Lambda).
+	Concurrency int
+}
+
+const (
+	kilobyte = 1 << 10
+	// meteringStep is what counts as one message on the bill: each started 32 KB.
+	meteringStep = 32 * kilobyte
+	// maxURL is API Gateway's limit on the length of the handshake's URL.
+	maxURL = 4096
+	// maxAuthorizerResult bounds what an authorizer may answer.
+	maxAuthorizerResult = 8 * kilobyte
+)
+
+func (l Limits) orAWS() Limits {
+	orInt(&l.FrameBytes, 32*kilobyte)
+	orInt(&l.MessageBytes, 128*kilobyte)
+	orInt(&l.SendBufferBytes, 128*kilobyte)
+	orInt(&l.Idle, 10*time.Minute)
+	orInt(&l.Duration, 2*time.Hour)
+	orInt(&l.IntegrationTimeout, 29*time.Second)
+	orInt(&l.WriteTimeout, 20*time.Second)
+	orInt(&l.CloseTimeout, time.Second)
+	orInt(&l.Concurrency, 1000)
+	return l
+}
+
+func orInt[N int | time.Duration](n *N, otherwise N) {
+	if *n <= 0 {
+		*n = otherwise
+	}
+}
+
+// meters are the counters of one API, fetched once.
+type meters struct {
+	messagesIn, repliesOut, postsOut   *meter.Counter
+	connects, disconnects, connections *meter.Counter
+}
+
+func newMeters(m *meter.Meter, api string) meters {
+	of := func(metric string) *meter.Counter { return m.Counter("apigateway", api, metric) }
+	return meters{
+		messagesIn: of("messages_in"), repliesOut: of("replies_out"), postsOut: of("posts_out"),
+		connects: of("connects"), disconnects: of("disconnects"), connections: of("connections"),
+	}
+}
+
+// metered is the number of messages that a payload of n bytes is billed as.
+func metered(n int) int64 { return int64(max(1, (n+meteringStep-1)/meteringStep)) }
+
+// idLength is that of AWS's ids: 11 bytes in base64, so one = at the end.
+const idLength = 16
+
+// randomID makes an id that looks like AWS's and cannot be guessed.
+func randomID() string {
+	var raw [11]byte
+	// crypto/rand never fails: it ends the process instead.
+	_, _ = rand.Read(raw[:])
+	var id [idLength]byte
+	base64.URLEncoding.Encode(id[:], raw[:])
+	return string(id[:])
+}
+
+// wellFormedID tells a connection id that never was one from one that is gone.
+func wellFormedID(id string) bool {
+	_, err := base64.URLEncoding.DecodeString(id)
+	return err == nil && len(id) == idLength
+}
+
+// traceID makes the value of X-Amzn-Trace-Id, in X-Ray's form.
+func traceID(now time.Time) string {
+	var raw [12]byte
+	_, _ = rand.Read(raw[:])
+	return fmt.Sprintf("Root=1-%08x-%x", uint32(now.Unix()), raw)
+}
