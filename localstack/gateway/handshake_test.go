@@ -88,8 +88,8 @@ func TestSubprotocolComesFromConnectResponse(t *testing.T) {
 	offer := &websocket.DialOptions{Subprotocols: []string{"duet.v1", "bearer.secret"}}
 	for payload, want := range map[string]string{
 		ok: "",
-		`{"statusCode":200,"headers":{"Sec-WebSocket-Protocol":"duet.v1"}}`:                             "duet.v1",
-		`{"statusCode":200,"headers":{"sec-websocket-protocol":"duet.v1"}}`:                             "duet.v1",
+		`{"statusCode":200,"headers":{"Sec-WebSocket-Protocol":"duet.v1"}}`:                            "duet.v1",
+		`{"statusCode":200,"headers":{"sec-websocket-protocol":"duet.v1"}}`:                            "duet.v1",
 		`{"statusCode":200,"headers":null,"multiValueHeaders":{"Sec-WebSocket-Protocol":["duet.v1"]}}`: "duet.v1",
 	} {
 		s := startChat(t, chatFunctions().with("connect", answer(payload)), gateway.Limits{})

@@ -16,8 +16,9 @@ type Limits struct {
 	FrameBytes int
 	// MessageBytes is the largest message, either way, its frames together (128 KB).
 	MessageBytes int
-	// SendBufferBytes is how much may wait for a slow reader before a post is
-	// answered 429. AWS does not publish its value; the default is 128 KB.
+	// SendBufferBytes is how much must wait for a slow reader for a post to be
+	// answered 429; one message more than this can wait, therefore. AWS does not
+	// publish its value; the default is 128 KB.
 	SendBufferBytes int
 	// Idle closes a connection without messages either way (10 minutes).
 	Idle time.Duration

@@ -62,14 +62,15 @@ func (c *conn) send(text []byte) bool {
 	return true
 }
 
-// post queues a text frame unless the buffer is full, and returns before it is written.
+// post queues a text frame unless the buffer is full already, and returns before
+// it is written.
 func (c *conn) post(text []byte) queueing {
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
 		return queueClosed
 	}
-	if waiting := c.waiting(); waiting > 0 && waiting+len(text) > c.gateway.limits.SendBufferBytes {
+	if c.waiting() >= c.gateway.limits.SendBufferBytes {
 		c.mu.Unlock()
 		return queueFull
 	}
@@ -168,7 +169,7 @@ func (c *conn) extendWriteDeadline() {
 func (c *conn) awaitRoom() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for !c.closed && c.waiting() > c.gateway.limits.SendBufferBytes {
+	for !c.closed && c.waiting() >= c.gateway.limits.SendBufferBytes {
 		c.waitForWriter()
 	}
 }
