@@ -67,6 +67,25 @@ func (r *Reader) Item() Item {
 	return r.values(1)
 }
 
+// ExpressionValues reads a request's ExpressionAttributeValues, about whose values
+// AWS complains with their keys.
+func (r *Reader) ExpressionValues() Item {
+	if r.Null() {
+		return nil
+	}
+	earlier := r.invalid
+	values := Item{}
+	r.Object(func(key string) {
+		r.invalid = nil
+		values[key] = r.value(1)
+		if r.invalid != nil && earlier == nil {
+			earlier = Invalid("ExpressionAttributeValues contains invalid value: %s for key %s", r.invalid.Message, key)
+		}
+	})
+	r.invalid = earlier
+	return values
+}
+
 // Value reads one typed attribute value, such as {"S":"x"}.
 func (r *Reader) Value() Value { return r.value(1) }
 

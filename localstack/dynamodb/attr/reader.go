@@ -172,6 +172,9 @@ func (r *Reader) Array(element func()) {
 }
 
 // isArray reports whether an array is next, and otherwise the error.
+// ArrayNext reports whether an array is next, and consumes nothing.
+func (r *Reader) ArrayNext() bool { return r.peek() == '[' }
+
 func (r *Reader) isArray() bool {
 	switch r.peek() {
 	case '[':
@@ -253,6 +256,16 @@ func (r *Reader) String() string {
 		r.unexpected("String", "java.lang.String")
 	}
 	return ""
+}
+
+// Strings reads an object of strings, such as ExpressionAttributeNames; null is nil.
+func (r *Reader) Strings() map[string]string {
+	if r.Null() {
+		return nil
+	}
+	m := map[string]string{}
+	r.Object(func(key string) { m[key] = r.String() })
+	return m
 }
 
 // Int reads an integer; null is 0. As on AWS, a fraction is cut off downwards.

@@ -59,6 +59,14 @@ func (t Type) Scalar() bool { return t == S || t == N || t == B }
 // Set reports whether t is one of the three set types.
 func (t Type) Set() bool { return t >= SS && t <= BS }
 
+// Element is the type of a set type's members: S, N or B; 0 for all other types.
+func (t Type) Element() Type {
+	if !t.Set() {
+		return 0
+	}
+	return t - SS + S
+}
+
 // Value is one attribute value. The zero Value is "no value"; see IsZero.
 type Value struct {
 	str  string    // S: the text, N: the normalized number, B: the bytes

@@ -1,0 +1,252 @@
+package expr
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/duet-chat/duet/localstack/dynamodb/attr"
+)
+
+// AWS's texts for updates that an item does not allow.
+const (
+	textMissing   = "The provided expression refers to an attribute that does not exist in the item"
+	textOperand   = "An operand in the update expression has an incorrect data type"
+	textBadTarget = "The document path provided in the update expression is invalid for update"
+)
+
+// Update is a bound update expression.
+type Update struct {
+	bound
+	update *update
+}
+
+// newUpdate orders the actions on list elements. Indexes always mean the list
+// before the update: elements behind its end are appended in the order of their
+// indexes, and elements are removed from the end.
+func newUpdate(b bound) *Update {
+	u := &Update{bound: b, update: b.parsed.update}
+	if !u.update.indexed {
+		return u
+	}
+	byTarget := func(x, y action) int { return b.comparePaths(x.target, y.target) }
+	ordered := *u.update
+	ordered.sets = slices.SortedFunc(slices.Values(ordered.sets), byTarget)
+	ordered.adds = slices.SortedFunc(slices.Values(ordered.adds), byTarget)
+	ordered.removes = slices.SortedFunc(slices.Values(ordered.removes), func(x, y action) int { return byTarget(y, x) })
+	u.update = &ordered
+	return u
+}
+
+func (b *bound) comparePaths(x, y path) int {
+	for i := range min(len(x), len(y)) {
+		if order := cmp.Or(cmp.Compare(x[i].index, y[i].index), strings.Compare(b.name(x[i]), b.name(y[i]))); order != 0 {
+			return order
+		}
+	}
+	return cmp.Compare(len(x), len(y))
+}
+
+// Apply makes the updated item. old is the stored item, nil if there is none; then
+// the update starts from key, the key attributes of the request. Neither is changed.
+// All operands are of the item before the update.
+func (u *Update) Apply(old, key attr.Item) (attr.Item, error) {
+	base := old
+	if base == nil {
+		base = key
+	}
+	item := base.Clone()
+	for _, a := range u.update.sets {
+		v, err := u.value(a.value, base)
+		if err != nil {
+			return nil, err
+		}
+		if err := u.change(item, a.target, v); err != nil {
+			return nil, err
+		}
+	}
+	for _, a := range u.update.adds {
+		v, err := add(u.lookup(base, a.target), u.values[a.value.slot])
+		if err != nil {
+			return nil, err
+		}
+		if err := u.change(item, a.target, v); err != nil {
+			return nil, err
+		}
+	}
+	for _, a := range u.update.deletes {
+		if err := u.deleteMembers(item, base, a); err != nil {
+			return nil, err
+		}
+	}
+	for _, a := range u.update.removes {
+		if err := u.change(item, a.target, attr.Value{}); err != nil {
+			return nil, err
+		}
+	}
+	return item, nil
+}
+
+// value is what SET assigns.
+func (b *bound) value(op operand, item attr.Item) (attr.Value, error) {
+	switch op.kind {
+	case valueOperand:
+		return b.values[op.slot], nil
+	case pathOperand:
+		v := b.lookup(item, op.path)
+		if v.IsZero() {
+			return attr.Value{}, attr.Invalid(textMissing)
+		}
+		return v, nil
+	}
+	args := op.call.args
+	if op.call.fn == "if_not_exists" {
+		if v := b.lookup(item, args[0].path); !v.IsZero() {
+			if args[1].kind != pathOperand {
+				return v, nil
+			}
+			_, err := b.value(args[1], item) // AWS wants it there even when it is not used
+			return v, err
+		}
+		return b.value(args[1], item)
+	}
+	x, err := b.value(args[0], item)
+	if err != nil {
+		return attr.Value{}, err
+	}
+	y, err := b.value(args[1], item)
+	if err != nil {
+		return attr.Value{}, err
+	}
+	if op.call.fn == "list_append" {
+		if x.Type() != attr.L || y.Type() != attr.L {
+			return attr.Value{}, attr.Invalid(textOperand)
+		}
+		return attr.List(slices.Concat(x.List(), y.List())), nil
+	}
+	if x.Type() != attr.N || y.Type() != attr.N {
+		return attr.Value{}, attr.Invalid(textOperand)
+	}
+	if op.call.fn == "-" {
+		return attr.Sub(x, y)
+	}
+	return attr.Add(x, y)
+}
+
+// add is what ADD makes of the value that is there: a sum, a union, or, if there
+// is none, the operand itself.
+func add(there, v attr.Value) (attr.Value, error) {
+	switch {
+	case there.IsZero():
+		return v, nil
+	case there.Type() != v.Type():
+		return attr.Value{}, attr.Invalid(textOperand)
+	case v.Type() == attr.N:
+		return attr.Add(there, v)
+	}
+	return attr.Union(there, v), nil
+}
+
+// deleteMembers takes members out of a set, and the set away with its last one.
+func (u *Update) deleteMembers(item, base attr.Item, a action) error {
+	there, members := u.lookup(base, a.target), u.values[a.value.slot]
+	if there.IsZero() {
+		return u.change(item, a.target, attr.Value{})
+	}
+	if there.Type() != members.Type() {
+		return attr.Invalid(textOperand)
+	}
+	left, _ := attr.Difference(there, members)
+	return u.change(item, a.target, left)
+}
+
+// change puts v at a path of item, or removes what is there if v is the zero
+// Value. item itself is changed; the maps and lists on the way are replaced by
+// changed copies, because others share them.
+func (b *bound) change(item attr.Item, p path, v attr.Value) error {
+	name := b.name(p[0])
+	if len(p) > 1 {
+		there, ok := item[name]
+		if !ok {
+			return attr.Invalid(textBadTarget)
+		}
+		var err error
+		if v, err = b.changed(there, p[1:], v); err != nil {
+			return err
+		}
+	}
+	if v.IsZero() {
+		delete(item, name)
+	} else {
+		item[name] = v
+	}
+	return nil
+}
+
+// changed is a copy of the map or list doc with v at the path p in it.
+func (b *bound) changed(doc attr.Value, p path, v attr.Value) (attr.Value, error) {
+	step := p[0]
+	if !step.isIndex {
+		if doc.Type() != attr.M {
+			return attr.Value{}, attr.Invalid(textBadTarget)
+		}
+		m := doc.Map().Clone()
+		err := b.change(m, p, v)
+		return attr.Map(m), err
+	}
+	if doc.Type() != attr.L {
+		return attr.Value{}, attr.Invalid(textBadTarget)
+	}
+	list := slices.Clone(doc.List())
+	there := step.index < len(list)
+	if len(p) > 1 {
+		if !there {
+			return attr.Value{}, attr.Invalid(textBadTarget)
+		}
+		var err error
+		if v, err = b.changed(list[step.index], p[1:], v); err != nil {
+			return attr.Value{}, err
+		}
+	}
+	switch {
+	case there && v.IsZero():
+		list = slices.Delete(list, step.index, step.index+1)
+	case there:
+		list[step.index] = v
+	case !v.IsZero():
+		list = append(list, v)
+	}
+	return attr.List(list), nil
+}
+
+// targets are the paths that the update changes.
+func (u *Update) targets() []path {
+	var paths []path
+	for _, section := range [][]action{u.update.sets, u.update.removes, u.update.adds, u.update.deletes} {
+		for _, a := range section {
+			paths = append(paths, a.target)
+		}
+	}
+	return paths
+}
+
+// Attributes are the top-level attributes that the update changes, without
+// repeats: an engine refuses those of the primary key.
+func (u *Update) Attributes() []string {
+	var names []string
+	for _, p := range u.targets() {
+		names = addOnce(names, u.name(p[0]))
+	}
+	return names
+}
+
+// Changed is the part of an item that the update's paths touch, as
+// ReturnValues=UPDATED_OLD (of the old item) and UPDATED_NEW (of the new item)
+// return it; nil when nothing of it is there.
+func (u *Update) Changed(item attr.Item) attr.Item {
+	part := newProjection(u.bound, u.targets()).Project(item)
+	if len(part) == 0 {
+		return nil
+	}
+	return part
+}
