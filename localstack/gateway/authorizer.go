@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"sort"
 	"strconv"
 	"strings"
@@ -37,11 +36,17 @@ func parseIdentitySources(sources []string) ([]identitySource, error) {
 	return parsed, nil
 }
 
-func (s identitySource) present(header http.Header, query url.Values) bool {
-	if s.header {
-		return header.Get(s.name) != ""
+// present looks for a value that is not empty; headers by name in any case.
+func (s identitySource) present(head handshakeHead) bool {
+	if !s.header {
+		return head.query.Get(s.name) != ""
 	}
-	return query.Get(s.name) != ""
+	for name, values := range head.header {
+		if strings.EqualFold(name, s.name) && len(values) > 0 && values[0] != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // refusal is an HTTP status that ends a handshake; zero lets it go on.
@@ -52,7 +57,7 @@ type refusal int
 // with AWS Lambda REQUEST authorizers" and "Output from an API Gateway Lambda authorizer".
 func (g *Gateway) authorize(ctx context.Context, s *session, head handshakeHead) ([]byte, refusal) {
 	for _, source := range g.sources {
-		if !source.present(head.canonical(), head.query) {
+		if !source.present(head) {
 			return nil, http.StatusUnauthorized
 		}
 	}
@@ -88,15 +93,6 @@ func (g *Gateway) authorize(ctx context.Context, s *session, head handshakeHead)
 		return nil, http.StatusForbidden
 	}
 	return answer.object(time.Since(started)), 0
-}
-
-// canonical returns headers under the names that http.Header.Get looks for.
-func (h handshakeHead) canonical() http.Header {
-	c := make(http.Header, len(h.header))
-	for name, values := range h.header {
-		c[http.CanonicalHeaderKey(name)] = values
-	}
-	return c
 }
 
 type authorizerAnswer struct {

@@ -92,7 +92,7 @@ func TestDisconnectCodes(t *testing.T) {
 
 // AWS reference 3: any message either way restarts the idle time; pings do not.
 func TestMessagesKeepConnectionFromBeingIdle(t *testing.T) {
-	const idle = 120 * time.Millisecond
+	const idle = 400 * time.Millisecond
 	connect := record(answer(ok))
 	s := startChat(t, chatFunctions().with("connect", connect.invoke), gateway.Limits{Idle: idle})
 	talker, listener, pinger := s.raw(), s.raw(), s.raw()
@@ -158,9 +158,18 @@ func TestShutdown(t *testing.T) {
 			codes <- websocket.CloseStatus(err)
 		}()
 	}
+	silent := s.raw() // neither answers a close frame nor hangs up
+	begun := time.Now()
 	if err := s.Shutdown(t.Context()); err != nil {
 		t.Error(err)
 	}
+	if took := time.Since(begun); took > time.Second {
+		t.Errorf("Shutdown took %v, more than a second", took)
+	}
+	if op, _ := silent.next(); op != ws.OpClose {
+		t.Errorf("the silent client got frame %d, want a close", op)
+	}
+	wantDisconnect(t, disconnect, 1001, "Going away")
 	for range clients {
 		if code := <-codes; code != websocket.StatusGoingAway {
 			t.Errorf("client saw close %d, want 1001", code)

@@ -1,15 +1,3 @@
-// Package gateway is API Gateway's WebSocket API: the handshake with its REQUEST
-// authorizer and $connect, route selection, one Lambda invocation per message,
-// route responses, the @connections API, quotas, close codes and $disconnect.
-//
-// It knows functions by name only and nothing about what they do. It holds no
-// message longer than it takes to hand it on, and it never logs bodies, headers
-// or query strings: tokens travel in them.
-//
-// The journey of a message: conn.read takes a frame off the socket and builds
-// the event (event.go), a goroutine per message invokes the function
-// (invoke.go), and its reply joins the connection's queue (write.go), as do
-// posts (post.go).
 package gateway
 
 import (

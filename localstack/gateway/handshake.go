@@ -35,7 +35,7 @@ func (g *Gateway) serveHandshake(w http.ResponseWriter, r *http.Request) {
 
 	s := g.newSession(r)
 	head := g.newHandshakeHead(r, s)
-	w.Header()["X-Amzn-Requestid"] = []string{s.id}
+	w.Header()["X-Amzn-Requestid"] = []string{g.newID()}
 	if g.api.Authorizer != nil {
 		authorizer, status := g.authorize(g.functions, s, head)
 		if status != 0 {

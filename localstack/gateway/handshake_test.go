@@ -24,6 +24,14 @@ func withHeader(name, value string) *websocket.DialOptions {
 	return &websocket.DialOptions{HTTPHeader: http.Header{name: {value}}}
 }
 
+// shortTimeout is for the case in which a function never returns.
+func shortTimeout(name string) gateway.Limits {
+	if name == "timeout" {
+		return gateway.Limits{IntegrationTimeout: 30 * time.Millisecond}
+	}
+	return gateway.Limits{}
+}
+
 // AWS reference 1.2: what $connect answers decides the handshake.
 func TestConnectAnswerDecidesHandshake(t *testing.T) {
 	tests := map[string]struct {
@@ -52,7 +60,7 @@ func TestConnectAnswerDecidesHandshake(t *testing.T) {
 			t.Parallel()
 			disconnect := record(answer(ok))
 			f := chatFunctions().with("connect", test.connect).with("disconnect", disconnect.invoke)
-			s := startChat(t, f, gateway.Limits{IntegrationTimeout: 30 * time.Millisecond})
+			s := startChat(t, f, shortTimeout(name))
 			status, body := s.refusal("/prod", nil)
 			if status != test.status || body != test.body {
 				t.Errorf("handshake = %d %s, want %d %s", status, body, test.status, test.body)
@@ -191,7 +199,7 @@ func TestAuthorizerDecidesHandshake(t *testing.T) {
 			t.Parallel()
 			connect := record(answer(ok))
 			f := chatFunctions().with("connect", connect.invoke).with("authorize", test.authorize)
-			s := start(t, guarded(), gateway.Options{Invoker: f, Limits: gateway.Limits{IntegrationTimeout: 30 * time.Millisecond}})
+			s := start(t, guarded(), gateway.Options{Invoker: f, Limits: shortTimeout(name)})
 			status, body := s.refusal("/prod", withHeader("Authorization", "Bearer t"))
 			if want := `{"message":"` + texts[test.status] + `"}`; status != test.status || body != want {
 				t.Errorf("handshake = %d %s, want %d %s", status, body, test.status, want)

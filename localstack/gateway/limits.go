@@ -29,7 +29,8 @@ type Limits struct {
 	// WriteTimeout drops a connection whose client does not take in what is
 	// written to it, after this time or half of it (20 s; not AWS's).
 	WriteTimeout time.Duration
-	// CloseTimeout is how long a closed connection's client may take to hang up (1 s; not AWS's).
+	// CloseTimeout is how long a closed connection's client may take to hang up
+	// (0.5 s; not AWS's). It must be shorter than what Shutdown waits.
 	CloseTimeout time.Duration
 	// Concurrency is the number of invocations that may run at once (1,000, as on Lambda).
 	Concurrency int
@@ -46,19 +47,19 @@ const (
 )
 
 func (l Limits) orAWS() Limits {
-	orInt(&l.FrameBytes, 32*kilobyte)
-	orInt(&l.MessageBytes, 128*kilobyte)
-	orInt(&l.SendBufferBytes, 128*kilobyte)
-	orInt(&l.Idle, 10*time.Minute)
-	orInt(&l.Duration, 2*time.Hour)
-	orInt(&l.IntegrationTimeout, 29*time.Second)
-	orInt(&l.WriteTimeout, 20*time.Second)
-	orInt(&l.CloseTimeout, time.Second)
-	orInt(&l.Concurrency, 1000)
+	orDefault(&l.FrameBytes, 32*kilobyte)
+	orDefault(&l.MessageBytes, 128*kilobyte)
+	orDefault(&l.SendBufferBytes, 128*kilobyte)
+	orDefault(&l.Idle, 10*time.Minute)
+	orDefault(&l.Duration, 2*time.Hour)
+	orDefault(&l.IntegrationTimeout, 29*time.Second)
+	orDefault(&l.WriteTimeout, 20*time.Second)
+	orDefault(&l.CloseTimeout, 500*time.Millisecond)
+	orDefault(&l.Concurrency, 1000)
 	return l
 }
 
-func orInt[N int | time.Duration](n *N, otherwise N) {
+func orDefault[N int | time.Duration](n *N, otherwise N) {
 	if *n <= 0 {
 		*n = otherwise
 	}

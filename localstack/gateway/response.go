@@ -18,9 +18,9 @@ type response struct {
 	headers, multiHeaders []byte
 }
 
-// parseResponse reads a proxy response; a key that API Gateway does not know
-// makes the whole of it malformed. A body marked as base64 is taken as text,
-// since WebSocket APIs have no binary frames.
+// parseResponse reads a proxy response. It is malformed when it has a key that
+// API Gateway does not know, or no statusCode that is a whole number. A body
+// marked as base64 is taken as text, since WebSocket APIs have no binary frames.
 func parseResponse(payload []byte) (response, error) {
 	var r response
 	if !utf8.Valid(payload) || !json.Valid(payload) {
@@ -77,12 +77,13 @@ func (r *response) set(key, value []byte) error {
 	return nil
 }
 
-// header returns the value of a response header, whatever its case.
+// header returns the value of a response header, whatever the case of its name
+// in the response; name must be canonical.
 func (r response) header(name string) string {
 	found := ""
 	if r.headers != nil {
 		members(r.headers, func(key, value []byte) {
-			if http.CanonicalHeaderKey(string(key)) == name {
+			if isString(value) && http.CanonicalHeaderKey(string(key)) == name {
 				found = string(appendText(nil, value))
 			}
 		})
