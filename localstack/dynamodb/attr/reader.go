@@ -171,10 +171,10 @@ func (r *Reader) Array(element func()) {
 	}
 }
 
-// isArray reports whether an array is next, and otherwise the error.
 // ArrayNext reports whether an array is next, and consumes nothing.
 func (r *Reader) ArrayNext() bool { return r.peek() == '[' }
 
+// isArray reports whether an array is next, and otherwise the error.
 func (r *Reader) isArray() bool {
 	switch r.peek() {
 	case '[':

@@ -1,0 +1,230 @@
+package dynamodb
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/duet-chat/duet/localstack/dynamodb/attr"
+	"github.com/duet-chat/duet/localstack/storage"
+)
+
+// adminOperations work on tables rather than items. They are rare, so they read JSON by reflection.
+var adminOperations = map[string]func(db *DB, body []byte) ([]byte, error){
+	"CreateTable":               (*DB).createTable,
+	"DescribeTable":             (*DB).describeTable,
+	"DeleteTable":               (*DB).deleteTable,
+	"ListTables":                (*DB).listTables,
+	"UpdateTimeToLive":          (*DB).updateTTL,
+	"DescribeTimeToLive":        (*DB).describeTTL,
+	"DescribeContinuousBackups": (*DB).describeBackups,
+	"DescribeLimits":            (*DB).describeLimits,
+	"DescribeEndpoints":         (*DB).describeEndpoints,
+}
+
+func decode(body []byte, into any) error {
+	if err := json.Unmarshal(body, into); err != nil {
+		return refuse(attr.SerializationException, "%v", err)
+	}
+	return nil
+}
+
+func (db *DB) createTable(body []byte) ([]byte, error) {
+	var in struct {
+		TableSpec
+		TimeToLiveAttribute *string // not of CreateTable
+	}
+	if err := decode(body, &in); err != nil {
+		return nil, err
+	}
+	t, err := db.create(in.TableSpec)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(map[string]any{"TableDescription": db.describe(t, "ACTIVE")})
+}
+
+func (db *DB) named(body []byte) (*table, error) {
+	var in struct{ TableName string }
+	if err := decode(body, &in); err != nil {
+		return nil, err
+	}
+	t, err := db.table(in.TableName)
+	if err != nil {
+		return nil, refuse("ResourceNotFoundException", "Requested resource not found: Table: %s not found", in.TableName)
+	}
+	return t, nil
+}
+
+func (db *DB) describeTable(body []byte) ([]byte, error) {
+	t, err := db.named(body)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(map[string]any{"Table": db.describe(t, "ACTIVE")})
+}
+
+func (db *DB) deleteTable(body []byte) ([]byte, error) {
+	t, err := db.named(body)
+	if err != nil {
+		return nil, err
+	}
+	description := db.describe(t, "DELETING")
+	if _, err := db.drop(t.Spec.TableName); err != nil {
+		return nil, err
+	}
+	if t.stream != nil {
+		t.stream.close()
+	}
+	return json.Marshal(map[string]any{"TableDescription": description})
+}
+
+// describe is a table's TableDescription. AWS updates ItemCount and TableSizeBytes every six hours
+// or so; here they are counted when they are asked for.
+func (db *DB) describe(t *table, status string) map[string]any {
+	var count, size int64
+	prefix := t.itemPrefix()
+	_ = db.store.Range(prefix, storage.After(prefix), false, func(_, value []byte) bool {
+		n, err := attr.SizeBinary(value)
+		count, size = count+1, size+int64(n)
+		return err == nil
+	})
+	d := map[string]any{
+		"TableName": t.Spec.TableName, "TableArn": t.arn, "TableId": t.ID, "TableStatus": status,
+		"AttributeDefinitions": t.Spec.AttributeDefinitions, "KeySchema": t.Spec.KeySchema,
+		"CreationDateTime": float64(t.CreatedAt.UnixMilli()) / 1000,
+		"ItemCount":        count, "TableSizeBytes": size,
+		"DeletionProtectionEnabled": false,
+		"ProvisionedThroughput":     map[string]any{"NumberOfDecreasesToday": 0, "ReadCapacityUnits": 0, "WriteCapacityUnits": 0},
+	}
+	if p := t.Spec.ProvisionedThroughput; p != nil {
+		d["ProvisionedThroughput"] = map[string]any{"NumberOfDecreasesToday": 0, "ReadCapacityUnits": p.ReadCapacityUnits, "WriteCapacityUnits": p.WriteCapacityUnits}
+	}
+	if t.Spec.BillingMode == "PAY_PER_REQUEST" {
+		d["BillingModeSummary"] = map[string]any{"BillingMode": "PAY_PER_REQUEST", "LastUpdateToPayPerRequestDateTime": float64(t.CreatedAt.UnixMilli()) / 1000}
+	}
+	indexes := func(specs []IndexSpec, global bool) []map[string]any {
+		var all []map[string]any
+		for _, s := range specs {
+			ix := map[string]any{
+				"IndexName": s.IndexName, "KeySchema": s.KeySchema, "Projection": s.Projection,
+				"IndexArn": t.arn + "/index/" + s.IndexName, "IndexSizeBytes": 0, "ItemCount": 0,
+			}
+			if global {
+				ix["IndexStatus"] = "ACTIVE"
+				ix["ProvisionedThroughput"] = map[string]any{"NumberOfDecreasesToday": 0, "ReadCapacityUnits": 0, "WriteCapacityUnits": 0}
+			}
+			all = append(all, ix)
+		}
+		return all
+	}
+	if all := indexes(t.Spec.LocalSecondaryIndexes, false); all != nil {
+		d["LocalSecondaryIndexes"] = all
+	}
+	if all := indexes(t.Spec.GlobalSecondaryIndexes, true); all != nil {
+		d["GlobalSecondaryIndexes"] = all
+	}
+	if t.stream != nil {
+		d["StreamSpecification"] = t.Spec.StreamSpecification
+		d["LatestStreamLabel"], d["LatestStreamArn"] = t.stream.label, t.stream.arn
+	}
+	return d
+}
+
+func (db *DB) listTables(body []byte) ([]byte, error) {
+	var in struct {
+		ExclusiveStartTableName string
+		Limit                   *int
+	}
+	if err := decode(body, &in); err != nil {
+		return nil, err
+	}
+	limit := 100
+	if in.Limit != nil {
+		if limit = *in.Limit; limit < 1 || limit > 100 {
+			return nil, invalid("1 validation error detected: Value '%d' at 'limit' failed to satisfy constraint: Member must have value between 1 and 100", limit)
+		}
+	}
+	db.tablesMu.RLock()
+	names := sortedKeys(db.tables)
+	db.tablesMu.RUnlock()
+	names = slices.DeleteFunc(names, func(name string) bool {
+		return strings.Compare(name, in.ExclusiveStartTableName) <= 0 && in.ExclusiveStartTableName != ""
+	})
+	out := map[string]any{"TableNames": names}
+	if len(names) > limit {
+		out["TableNames"], out["LastEvaluatedTableName"] = names[:limit], names[limit-1]
+	}
+	return json.Marshal(out)
+}
+
+func (db *DB) updateTTL(body []byte) ([]byte, error) {
+	t, err := db.named(body)
+	if err != nil {
+		return nil, err
+	}
+	var in struct {
+		TimeToLiveSpecification struct {
+			Enabled       bool
+			AttributeName string
+		}
+	}
+	if err := decode(body, &in); err != nil {
+		return nil, err
+	}
+	spec, have := in.TimeToLiveSpecification, t.ttlAttribute()
+	switch {
+	case spec.AttributeName == "":
+		return nil, invalid("1 validation error detected: Value null at 'timeToLiveSpecification.attributeName' failed to satisfy constraint: Member must not be null")
+	case spec.Enabled && have != "":
+		return nil, invalid("TimeToLive is already enabled")
+	case !spec.Enabled && have == "":
+		return nil, invalid("TimeToLive is already disabled")
+	case !spec.Enabled && have != spec.AttributeName:
+		return nil, invalid("TimeToLive is active on a different AttributeName: current AttributeName is %s", have)
+	}
+	attribute := ""
+	if spec.Enabled {
+		attribute = spec.AttributeName
+	}
+	if err := db.setTTL(t, attribute); err != nil {
+		return nil, err
+	}
+	return json.Marshal(map[string]any{"TimeToLiveSpecification": spec})
+}
+
+func (db *DB) describeTTL(body []byte) ([]byte, error) {
+	t, err := db.named(body)
+	if err != nil {
+		return nil, err
+	}
+	d := map[string]any{"TimeToLiveStatus": "DISABLED"}
+	if attribute := t.ttlAttribute(); attribute != "" {
+		d = map[string]any{"TimeToLiveStatus": "ENABLED", "AttributeName": attribute}
+	}
+	return json.Marshal(map[string]any{"TimeToLiveDescription": d})
+}
+
+// describeBackups says what is true here: there are none.
+func (db *DB) describeBackups(body []byte) ([]byte, error) {
+	if _, err := db.named(body); err != nil {
+		return nil, err
+	}
+	return json.Marshal(map[string]any{"ContinuousBackupsDescription": map[string]any{
+		"ContinuousBackupsStatus":        "DISABLED",
+		"PointInTimeRecoveryDescription": map[string]any{"PointInTimeRecoveryStatus": "DISABLED"},
+	}})
+}
+
+func (db *DB) describeLimits([]byte) ([]byte, error) {
+	return json.Marshal(map[string]any{
+		"AccountMaxReadCapacityUnits": 80000, "AccountMaxWriteCapacityUnits": 80000,
+		"TableMaxReadCapacityUnits": 40000, "TableMaxWriteCapacityUnits": 40000,
+	})
+}
+
+func (db *DB) describeEndpoints([]byte) ([]byte, error) {
+	return json.Marshal(map[string]any{"Endpoints": []any{map[string]any{
+		"Address": "dynamodb." + db.region + ".amazonaws.com", "CachePeriodInMinutes": 1440,
+	}}})
+}

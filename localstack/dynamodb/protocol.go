@@ -1,0 +1,105 @@
+package dynamodb
+
+import (
+	"context"
+	"hash/crc32"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// Prefixes of X-Amz-Target.
+const (
+	targetPrefix       = "DynamoDB_20120810."
+	streamTargetPrefix = "DynamoDBStreams_20120810."
+)
+
+// operations on items: those that the meter counts by table.
+var operations = map[string]func(db *DB, q *request, body, dst []byte) ([]byte, error){
+	"GetItem": func(db *DB, q *request, _, dst []byte) ([]byte, error) { return db.getItem(q, dst) },
+	"PutItem": func(db *DB, q *request, _, dst []byte) ([]byte, error) { return db.single(put, "PutItem", q, dst) },
+	"UpdateItem": func(db *DB, q *request, _, dst []byte) ([]byte, error) {
+		return db.single(update, "UpdateItem", q, dst)
+	},
+	"DeleteItem": func(db *DB, q *request, _, dst []byte) ([]byte, error) {
+		return db.single(deletion, "DeleteItem", q, dst)
+	},
+	"Query":              func(db *DB, q *request, _, dst []byte) ([]byte, error) { return db.query(q, dst) },
+	"Scan":               func(db *DB, q *request, _, dst []byte) ([]byte, error) { return db.scan(q, dst) },
+	"BatchGetItem":       func(db *DB, q *request, _, dst []byte) ([]byte, error) { return db.batchGet(q, dst) },
+	"BatchWriteItem":     func(db *DB, q *request, _, dst []byte) ([]byte, error) { return db.batchWrite(q, dst) },
+	"TransactWriteItems": func(db *DB, q *request, body, dst []byte) ([]byte, error) { return db.transactWrite(q, body, dst) },
+	"TransactGetItems":   func(db *DB, q *request, _, dst []byte) ([]byte, error) { return db.transactGet(q, dst) },
+}
+
+// unsupported operations of DynamoDB are refused by name; any other name is unknown on AWS too.
+const unsupported = " BatchExecuteStatement CreateBackup CreateGlobalTable DeleteBackup DeleteResourcePolicy DescribeBackup" +
+	" DescribeContributorInsights DescribeExport DescribeGlobalTable DescribeGlobalTableSettings DescribeImport" +
+	" DescribeKinesisStreamingDestination DescribeTableReplicaAutoScaling DisableKinesisStreamingDestination" +
+	" EnableKinesisStreamingDestination ExecuteStatement ExecuteTransaction ExportTableToPointInTime GetResourcePolicy" +
+	" ImportTable ListBackups ListContributorInsights ListExports ListGlobalTables ListImports ListTagsOfResource" +
+	" PutResourcePolicy RestoreTableFromBackup RestoreTableToPointInTime TagResource UntagResource" +
+	" UpdateContributorInsights UpdateGlobalTable UpdateGlobalTableSettings UpdateKinesisStreamingDestination" +
+	" UpdateTable UpdateTableReplicaAutoScaling "
+
+// Do runs one operation of DynamoDB's or DynamoDB Streams' JSON 1.0 protocol. target is the
+// request's X-Amz-Target, as in DynamoDB_20120810.PutItem.
+func (db *DB) Do(_ context.Context, target string, body []byte) (status int, response []byte) {
+	response, err := db.do(target, body)
+	if err != nil {
+		response, status = appendError(nil, err)
+		return status, response
+	}
+	return http.StatusOK, response
+}
+
+func (db *DB) do(target string, body []byte) ([]byte, error) {
+	if operation, ok := strings.CutPrefix(target, targetPrefix); ok {
+		if run := operations[operation]; run != nil {
+			q, err, bad := parse(body)
+			if err != nil {
+				return nil, err
+			}
+			if bad != nil {
+				return nil, bad
+			}
+			return run(db, q, body, make([]byte, 0, 512))
+		}
+		if run := adminOperations[operation]; run != nil {
+			return run(db, body)
+		}
+		if strings.Contains(unsupported, " "+operation+" ") {
+			return nil, invalid("The local DynamoDB does not support %s", operation)
+		}
+	}
+	if operation, ok := strings.CutPrefix(target, streamTargetPrefix); ok {
+		if run := streamOperations[operation]; run != nil {
+			return run(db, body)
+		}
+	}
+	return nil, refuse("UnknownOperationException", "%s", target)
+}
+
+// maxBody bounds a request: a batch or transaction is far smaller. Source: DynamoDB developer
+// guide, "Service quotas", 16 MB for BatchWriteItem.
+const maxBody = 17 << 20
+
+// ServeHTTP serves the protocol.
+func (db *DB) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	var status int
+	var response []byte
+	if err != nil {
+		response, status = appendError(nil, invalid("The request could not be read: %v", err))
+	} else {
+		status, response = db.Do(r.Context(), r.Header.Get("X-Amz-Target"), body)
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/x-amz-json-1.0")
+	h.Set("X-Amzn-RequestId", newID())
+	h.Set("X-Amz-Crc32", strconv.FormatUint(uint64(crc32.ChecksumIEEE(response)), 10))
+	h.Set("Content-Length", strconv.Itoa(len(response)))
+	w.WriteHeader(status)
+	_, _ = w.Write(response) // the client is gone if this fails
+}

@@ -1,0 +1,316 @@
+package dynamodb
+
+import (
+	"bytes"
+	"strconv"
+
+	"github.com/duet-chat/duet/localstack/dynamodb/attr"
+	"github.com/duet-chat/duet/localstack/dynamodb/expr"
+	"github.com/duet-chat/duet/localstack/storage"
+)
+
+// maxPage is how many bytes of items one Query or Scan reads at most. Source: DynamoDB API
+// reference, Query.
+const maxPage = 1 << 20
+
+// read of a range: what Query and Scan have in common.
+type rangeRead struct {
+	request    *request
+	table      *table
+	index      *index // nil for the table itself
+	filter     *expr.Condition
+	projection *expr.Projection
+	// match drops what lies in the range, but not in the segment; nil keeps everything.
+	match        func(it attr.Item) bool
+	lower, upper []byte
+}
+
+// newRangeRead checks what Query and Scan have in common, but for the expressions.
+func (db *DB) newRangeRead(q *request) (*rangeRead, error) {
+	if err := q.checkTableName(); err != nil {
+		return nil, err
+	}
+	if err := q.checkCapacityDetail(); err != nil {
+		return nil, err
+	}
+	t, err := db.table(q.TableName)
+	if err != nil {
+		return nil, err
+	}
+	r := &rangeRead{request: q, table: t}
+	if q.IndexName != "" {
+		if r.index, err = t.index(q.IndexName); err != nil {
+			return nil, err
+		}
+		if r.index.global && q.Consistent {
+			return nil, invalid("Consistent reads are not supported on global secondary indexes")
+		}
+	}
+	if q.Limit != nil && *q.Limit < 1 {
+		return nil, invalid("1 validation error detected: Value '%d' at 'limit' failed to satisfy constraint: Member must have value greater than or equal to 1", *q.Limit)
+	}
+	switch q.Select {
+	case "", "COUNT", "ALL_PROJECTED_ATTRIBUTES":
+	case "ALL_ATTRIBUTES":
+		if r.index != nil && r.index.included != nil {
+			return nil, invalid("One or more parameter values were invalid: Select type ALL_ATTRIBUTES is not supported for index %s because its projection type is not ALL", r.index.name)
+		}
+	case "SPECIFIC_ATTRIBUTES":
+		if q.Projection == nil {
+			return nil, invalid("Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES")
+		}
+	default:
+		return nil, invalid("1 validation error detected: Value '%s' at 'select' failed to satisfy constraint: Member must satisfy enum value set: [SPECIFIC_ATTRIBUTES, COUNT, ALL_ATTRIBUTES, ALL_PROJECTED_ATTRIBUTES]", q.Select)
+	}
+	return r, nil
+}
+
+// bind binds the expressions that Query and Scan share, and finishes the binding.
+func (r *rangeRead) bind(b *expr.Binder) (err error) {
+	if r.request.Filter != nil {
+		if r.filter, err = b.Condition(expr.FilterExpression, *r.request.Filter); err != nil {
+			return err
+		}
+	}
+	if r.request.Projection != nil {
+		if r.projection, err = b.Projection(*r.request.Projection); err != nil {
+			return err
+		}
+	}
+	return b.Finish()
+}
+
+func (r *rangeRead) schema() schema {
+	if r.index != nil {
+		return r.index.key
+	}
+	return r.table.key
+}
+
+func (r *rangeRead) prefix() []byte {
+	if r.index != nil {
+		return r.table.entryPrefix(r.index)
+	}
+	return r.table.itemPrefix()
+}
+
+// query does Query.
+func (db *DB) query(q *request, dst []byte) ([]byte, error) {
+	r, err := db.newRangeRead(q)
+	if err != nil {
+		return nil, err
+	}
+	if q.KeyCondition == nil {
+		return nil, invalid("Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.")
+	}
+	b, err := db.exprs.Bind(q.Names, q.Values)
+	if err != nil {
+		return nil, err
+	}
+	s := r.schema()
+	cond, err := b.KeyCondition(*q.KeyCondition, s.pk, s.sk)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.bind(b); err != nil {
+		return nil, err
+	}
+	r.bounds(cond)
+	partition := -1
+	if r.index == nil || !r.index.global {
+		partition = db.partitionOf(r.table, cond.Partition)
+	}
+	return db.readRange(r, "Query", partition, dst)
+}
+
+// bounds turns a key condition into a range of storage keys.
+func (r *rangeRead) bounds(c expr.KeyCondition) {
+	all := attr.AppendKey(r.prefix(), c.Partition)
+	at := func(v attr.Value) []byte { return attr.AppendKey(bytes.Clone(all), v) }
+	r.lower, r.upper = all, storage.After(all)
+	switch c.Sort {
+	case expr.Equal:
+		r.lower = at(c.Low)
+		r.upper = storage.After(r.lower)
+	case expr.Less:
+		r.upper = at(c.Low)
+	case expr.LessOrEqual:
+		r.upper = storage.After(at(c.Low))
+	case expr.Greater:
+		r.lower = storage.After(at(c.Low))
+	case expr.GreaterOrEqual:
+		r.lower = at(c.Low)
+	case expr.Between:
+		r.lower, r.upper = at(c.Low), storage.After(at(c.High))
+	case expr.BeginsWith:
+		r.lower = attr.AppendKeyPrefix(bytes.Clone(all), c.Low)
+		r.upper = storage.After(r.lower)
+	}
+}
+
+// scan does Scan.
+func (db *DB) scan(q *request, dst []byte) ([]byte, error) {
+	r, err := db.newRangeRead(q)
+	if err != nil {
+		return nil, err
+	}
+	b, err := db.exprs.Bind(q.Names, q.Values)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.bind(b); err != nil {
+		return nil, err
+	}
+	r.lower = r.prefix()
+	r.upper = storage.After(r.lower)
+	if (q.Segment == nil) != (q.TotalSegments == nil) {
+		return nil, invalid("The TotalSegments parameter is required but was not present in the request when Segment parameter is present")
+	}
+	if q.Segment != nil {
+		segment, total := *q.Segment, *q.TotalSegments
+		if total < 1 || total > 1_000_000 || segment < 0 || segment >= total {
+			return nil, invalid("The Segment parameter is zero-based and must be less than parameter TotalSegments: Segment: %d is not less than TotalSegments: %d", segment, total)
+		}
+		pk := r.schema().pk.Name
+		r.match = func(it attr.Item) bool {
+			return int64(fnv64(attr.AppendKey(nil, it[pk]))%uint64(total)) == segment
+		}
+	}
+	return db.readRange(r, "Scan", -1, dst)
+}
+
+// start moves a bound behind ExclusiveStartKey.
+func (r *rangeRead) start() error {
+	key := r.request.ExclusiveStartKey
+	if key == nil {
+		return nil
+	}
+	schemas := []schema{r.table.key}
+	if r.index != nil {
+		schemas = append(schemas, r.index.key)
+	}
+	if len(keyOf(key, schemas...)) != len(key) {
+		return invalid("The provided starting key is invalid")
+	}
+	for _, s := range schemas {
+		for _, k := range []expr.Key{s.pk, s.sk} {
+			if k.Name != "" && key[k.Name].Type() != k.Type {
+				return invalid("The provided starting key is invalid")
+			}
+		}
+	}
+	at := r.table.itemKey(key)
+	if r.index != nil {
+		at, _ = r.table.entryKey(r.index, key)
+	}
+	if r.request.Backward {
+		if bytes.Compare(at, r.upper) < 0 {
+			r.upper = at
+		}
+	} else if bytes.Compare(at, r.lower) >= 0 {
+		r.lower = append(at, 0)
+	}
+	if bytes.Compare(r.lower, r.upper) > 0 {
+		r.upper = r.lower
+	}
+	return nil
+}
+
+// readRange reads a page and appends the answer. partition is the one that is read, -1 for several.
+func (db *DB) readRange(r *rangeRead, operation string, partition int, dst []byte) ([]byte, error) {
+	q := r.request
+	if err := r.start(); err != nil {
+		return nil, err
+	}
+	limit := int64(1 << 62)
+	if q.Limit != nil {
+		limit = *q.Limit
+	}
+	items := q.Select != "COUNT"
+	dst = append(dst, '{')
+	if items {
+		dst = append(dst, `"Items":[`...)
+	}
+	var (
+		size, count, scanned int64
+		last                 attr.Item
+		failed               error
+	)
+	visit := func(key, value []byte) bool {
+		var it attr.Item
+		if r.filter != nil || r.projection != nil || r.match != nil {
+			if it, failed = attr.DecodeBinary(value); failed != nil {
+				return false
+			}
+		}
+		if r.match != nil && !r.match(it) {
+			return true
+		}
+		n, err := attr.SizeBinary(value)
+		if failed = err; err != nil {
+			return false
+		}
+		size += int64(n)
+		scanned++
+		keep := r.filter == nil || r.filter.Eval(it)
+		if keep {
+			count++
+		}
+		if keep && items {
+			if count > 1 {
+				dst = append(dst, ',')
+			}
+			if r.projection != nil {
+				dst = r.projection.Project(it).AppendJSON(dst)
+			} else if dst, failed = attr.AppendBinaryJSON(dst, value); failed != nil {
+				return false
+			}
+		}
+		if scanned < limit && size < maxPage {
+			return true
+		}
+		// As on AWS, a full page names its last key even if nothing follows.
+		if it == nil {
+			it, failed = attr.DecodeBinary(value)
+		}
+		last = keyOf(it, r.table.key, r.schema())
+		return false
+	}
+	if err := db.store.Range(r.lower, r.upper, q.Backward, visit); err != nil {
+		return nil, err
+	}
+	if failed != nil {
+		return nil, failed
+	}
+	if partition >= 0 {
+		db.settle(partition)
+	} else {
+		db.settleAll()
+	}
+	cost := spent{table: r.table, read: readHalves(int(size), q.Consistent)}
+	if r.index != nil {
+		cost.indexes, cost.read = map[string]int64{r.index.name: cost.read}, 0
+	}
+	cost.count(operation)
+	if items {
+		dst = append(dst, `],`...)
+	}
+	dst = strconv.AppendInt(append(dst, `"Count":`...), count, 10)
+	dst = strconv.AppendInt(append(dst, `,"ScannedCount":`...), scanned, 10)
+	if last != nil {
+		dst = last.AppendJSON(append(dst, `,"LastEvaluatedKey":`...))
+	}
+	if q.wantsCapacity() {
+		dst = cost.append(append(dst, `,"ConsumedCapacity":`...), q.ReturnCapacity)
+	}
+	return append(dst, '}'), nil
+}
+
+// fnv64 spreads partitions over segments and shards; it stays the same across restarts.
+func fnv64(b []byte) uint64 {
+	h := uint64(14695981039346656037)
+	for _, c := range b {
+		h = (h ^ uint64(c)) * 1099511628211
+	}
+	return h
+}

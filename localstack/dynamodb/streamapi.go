@@ -1,0 +1,174 @@
+package dynamodb
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"time"
+)
+
+// streamOperations are the operations of DynamoDB Streams.
+var streamOperations = map[string]func(db *DB, body []byte) ([]byte, error){
+	"ListStreams":      (*DB).listStreams,
+	"DescribeStream":   (*DB).describeStream,
+	"GetShardIterator": (*DB).getShardIterator,
+	"GetRecords":       (*DB).getRecords,
+}
+
+func (db *DB) listStreams(body []byte) ([]byte, error) {
+	var in struct{ TableName string }
+	if err := decode(body, &in); err != nil {
+		return nil, err
+	}
+	db.tablesMu.RLock()
+	defer db.tablesMu.RUnlock()
+	all := []map[string]any{}
+	for _, name := range sortedKeys(db.tables) {
+		if t := db.tables[name]; t.stream != nil && (in.TableName == "" || in.TableName == name) {
+			all = append(all, map[string]any{"StreamArn": t.stream.arn, "StreamLabel": t.stream.label, "TableName": name})
+		}
+	}
+	return json.Marshal(map[string]any{"Streams": all})
+}
+
+func (db *DB) describeStream(body []byte) ([]byte, error) {
+	var in struct{ StreamArn string }
+	if err := decode(body, &in); err != nil {
+		return nil, err
+	}
+	st, err := db.Stream(in.StreamArn)
+	if err != nil {
+		return nil, err
+	}
+	list := []map[string]any{}
+	for shard := range shards {
+		oldest, err := st.oldest(shard)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, map[string]any{
+			"ShardId": shardID(shard), "SequenceNumberRange": map[string]any{"StartingSequenceNumber": sequence(oldest)},
+		})
+	}
+	return json.Marshal(map[string]any{"StreamDescription": map[string]any{
+		"StreamArn": st.arn, "StreamLabel": st.label, "StreamStatus": "ENABLED",
+		"StreamViewType": st.table.Spec.StreamSpecification.StreamViewType, "TableName": st.table.Spec.TableName,
+		"KeySchema": st.table.Spec.KeySchema, "CreationRequestDateTime": float64(st.table.CreatedAt.UnixMilli()) / 1000,
+		"Shards": list,
+	}})
+}
+
+// oldest is the number of a shard's oldest record, or of the first one to come.
+func (st *Stream) oldest(shard int) (uint64, error) {
+	records, err := st.records(shard, 0, 1<<63, 1)
+	if err != nil || len(records) == 0 {
+		return 1, err
+	}
+	return parseSequence(records[0].SequenceNumber)
+}
+
+// iterator is what a shard iterator says: read on after a sequence number.
+type iterator struct {
+	Stream, Shard, After string
+	Made                 int64 // Unix seconds
+}
+
+// iteratorLife is how long a shard iterator is valid. Source: DynamoDB Streams API reference,
+// GetShardIterator.
+const iteratorLife = 15 * time.Minute
+
+func (it iterator) token() string {
+	j, _ := json.Marshal(it) // strings and a number: cannot fail
+	return base64.StdEncoding.EncodeToString(j)
+}
+
+func (db *DB) getShardIterator(body []byte) ([]byte, error) {
+	var in struct{ StreamArn, ShardId, ShardIteratorType, SequenceNumber string }
+	if err := decode(body, &in); err != nil {
+		return nil, err
+	}
+	st, err := db.Stream(in.StreamArn)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := parseShard(in.ShardId); err != nil {
+		return nil, err
+	}
+	it := iterator{Stream: in.StreamArn, Shard: in.ShardId, Made: db.now().Unix()}
+	switch in.ShardIteratorType {
+	case "TRIM_HORIZON":
+	case "LATEST":
+		it.After = st.Latest(in.ShardId)
+	case "AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER":
+		n, err := parseSequence(in.SequenceNumber)
+		if err != nil {
+			return nil, err
+		}
+		if in.ShardIteratorType == "AT_SEQUENCE_NUMBER" {
+			n--
+		}
+		it.After = sequence(n)
+	default:
+		return nil, invalid("1 validation error detected: Value '%s' at 'shardIteratorType' failed to satisfy constraint: Member must satisfy enum value set: [AFTER_SEQUENCE_NUMBER, LATEST, AT_SEQUENCE_NUMBER, TRIM_HORIZON]", in.ShardIteratorType)
+	}
+	return json.Marshal(map[string]any{"ShardIterator": it.token()})
+}
+
+// maxRecords bounds GetRecords. Source: DynamoDB Streams API reference, GetRecords.
+const maxRecords = 1000
+
+func (db *DB) getRecords(body []byte) ([]byte, error) {
+	var in struct {
+		ShardIterator string
+		Limit         *int
+	}
+	if err := decode(body, &in); err != nil {
+		return nil, err
+	}
+	limit := maxRecords
+	if in.Limit != nil {
+		if limit = *in.Limit; limit < 1 || limit > maxRecords {
+			return nil, invalid("1 validation error detected: Value '%d' at 'limit' failed to satisfy constraint: Member must have value between 1 and %d", limit, maxRecords)
+		}
+	}
+	var it iterator
+	raw, err := base64.StdEncoding.DecodeString(in.ShardIterator)
+	if err != nil || json.Unmarshal(raw, &it) != nil {
+		return nil, invalid("Invalid ShardIterator")
+	}
+	if db.now().Sub(time.Unix(it.Made, 0)) > iteratorLife {
+		return nil, refuse("ExpiredIteratorException", "The iterator provided is expired: get a new one")
+	}
+	st, err := db.Stream(it.Stream)
+	if err != nil {
+		return nil, err
+	}
+	shard, err := parseShard(it.Shard)
+	if err != nil {
+		return nil, err
+	}
+	var from uint64
+	if it.After != "" {
+		if from, err = parseSequence(it.After); err != nil {
+			return nil, err
+		}
+	}
+	st.mu.Lock()
+	until := st.until[shard]
+	st.mu.Unlock()
+	out := []json.RawMessage{}
+	if until > from {
+		records, err := st.records(shard, from, until, limit)
+		if err != nil {
+			return nil, err
+		}
+		suffix := len(`,"eventSourceARN":"`) + len(st.arn) + len(`"}`)
+		for _, r := range records {
+			// The API's records are a Lambda event's without the stream's ARN at their end.
+			j := r.JSON[:len(r.JSON)-suffix]
+			out = append(out, append(j[:len(j):len(j)], '}'))
+			it.After = r.SequenceNumber
+		}
+	}
+	it.Made = db.now().Unix()
+	return json.Marshal(map[string]any{"Records": out, "NextShardIterator": it.token()})
+}

@@ -1,0 +1,378 @@
+package dynamodb
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/duet-chat/duet/localstack/dynamodb/attr"
+	"github.com/duet-chat/duet/localstack/dynamodb/expr"
+	"github.com/duet-chat/duet/localstack/meter"
+)
+
+// TableSpec is the input of CreateTable, with the attribute of UpdateTimeToLive. Its JSON is
+// AWS's, which is also how a CloudFormation template spells a table's properties.
+type TableSpec struct {
+	TableName              string
+	AttributeDefinitions   []AttributeDefinition
+	KeySchema              []KeyElement
+	LocalSecondaryIndexes  []IndexSpec          `json:",omitempty"`
+	GlobalSecondaryIndexes []IndexSpec          `json:",omitempty"`
+	BillingMode            string               `json:",omitempty"`
+	ProvisionedThroughput  *Throughput          `json:",omitempty"`
+	StreamSpecification    *StreamSpecification `json:",omitempty"`
+	TimeToLiveAttribute    string               `json:",omitempty"` // "" for none
+}
+
+// AttributeDefinition gives a key attribute's type: S, N or B.
+type AttributeDefinition struct{ AttributeName, AttributeType string }
+
+// KeyElement names a key attribute and its role: HASH or RANGE.
+type KeyElement struct{ AttributeName, KeyType string }
+
+// IndexSpec is a secondary index.
+type IndexSpec struct {
+	IndexName             string
+	KeySchema             []KeyElement
+	Projection            ProjectionSpec
+	ProvisionedThroughput *Throughput `json:",omitempty"`
+}
+
+// ProjectionSpec says which attributes stand in an index: ALL, KEYS_ONLY or INCLUDE.
+type ProjectionSpec struct {
+	ProjectionType   string
+	NonKeyAttributes []string `json:",omitempty"`
+}
+
+// Throughput is kept and shown; nothing is limited by it.
+type Throughput struct{ ReadCapacityUnits, WriteCapacityUnits int64 }
+
+// StreamSpecification switches a table's stream on.
+type StreamSpecification struct {
+	StreamEnabled  bool
+	StreamViewType string // NEW_IMAGE, OLD_IMAGE, NEW_AND_OLD_IMAGES or KEYS_ONLY
+}
+
+// TableInfo describes a table that exists.
+type TableInfo struct {
+	Name, ARN, ID string
+	StreamARN     string // "" without a stream
+	CreatedAt     time.Time
+}
+
+// record of a table as it is stored.
+type tableRecord struct {
+	Spec        TableSpec
+	Number      uint32 // in keys
+	ID          string
+	CreatedAt   time.Time
+	StreamLabel string
+}
+
+// table is a table in use. Everything but ttl is fixed when it is made.
+type table struct {
+	tableRecord
+	arn     string
+	key     schema
+	indexes []*index
+	stream  *Stream // nil without
+	ttlMu   sync.RWMutex
+	ttl     string // guarded by ttlMu
+
+	reads, writes *meter.Counter
+	requests      map[string]*meter.Counter // by operation
+}
+
+// schema is a primary key: the sort key's Name is "" where there is none.
+type schema struct{ pk, sk expr.Key }
+
+// index is a secondary index.
+type index struct {
+	name       string
+	number     byte
+	global     bool
+	key        schema
+	projection ProjectionSpec
+	included   map[string]bool // attributes of a projection that is not ALL
+}
+
+func (s schema) has(name string) bool {
+	return name == s.pk.Name || s.sk.Name != "" && name == s.sk.Name
+}
+
+// newSchema reads a key schema.
+func newSchema(elements []KeyElement, types map[string]attr.Type, used map[string]bool) (schema, error) {
+	var s schema
+	if len(elements) == 0 || len(elements) > 2 {
+		return s, invalid("1 validation error detected: Value at 'keySchema' failed to satisfy constraint: Member must have length less than or equal to 2 and at least 1")
+	}
+	for i, e := range elements {
+		if want := []string{"HASH", "RANGE"}[i]; e.KeyType != want {
+			return s, invalid("Invalid KeySchema: The %s KeySchemaElement is not a %s key type", []string{"first", "second"}[i], want)
+		}
+		t, ok := types[e.AttributeName]
+		if !ok {
+			return s, invalid("One or more parameter values were invalid: Some index key attributes are not defined in AttributeDefinitions. Keys: [%s], AttributeDefinitions: %v", e.AttributeName, sortedKeys(types))
+		}
+		used[e.AttributeName] = true
+		k := expr.Key{Name: e.AttributeName, Type: t}
+		if i == 0 {
+			s.pk = k
+		} else {
+			s.sk = k
+		}
+	}
+	if s.pk.Name == s.sk.Name {
+		return s, invalid("Both the Hash Key and the Range Key element in the KeySchema have the same name")
+	}
+	return s, nil
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// newTable checks a table's record and makes it usable.
+func (db *DB) newTable(r tableRecord) (*table, error) {
+	spec := r.Spec
+	if len(spec.TableName) < 3 || len(spec.TableName) > 255 {
+		return nil, invalid("TableName must be at least 3 characters long and at most 255 characters long")
+	}
+	types := map[string]attr.Type{}
+	for _, d := range spec.AttributeDefinitions {
+		t, ok := attr.ParseType(d.AttributeType)
+		if !ok || !t.Scalar() {
+			return nil, invalid("1 validation error detected: Value '%s' at 'attributeDefinitions.1.member.attributeType' failed to satisfy constraint: Member must satisfy enum value set: [B, N, S]", d.AttributeType)
+		}
+		types[d.AttributeName] = t
+	}
+	t := &table{tableRecord: r, ttl: spec.TimeToLiveAttribute, requests: map[string]*meter.Counter{}}
+	t.arn = fmt.Sprintf("arn:aws:dynamodb:%s:%s:table/%s", db.region, db.account, spec.TableName)
+	used := map[string]bool{}
+	var err error
+	if t.key, err = newSchema(spec.KeySchema, types, used); err != nil {
+		return nil, err
+	}
+	names := map[string]bool{}
+	add := func(s IndexSpec, global bool) error {
+		if names[s.IndexName] {
+			return invalid("One or more parameter values were invalid: Duplicate index name: %s", s.IndexName)
+		}
+		names[s.IndexName] = true
+		ix := &index{name: s.IndexName, number: byte(len(t.indexes)), global: global, projection: s.Projection}
+		if ix.key, err = newSchema(s.KeySchema, types, used); err != nil {
+			return err
+		}
+		if !global && (ix.key.pk != t.key.pk || ix.key.sk.Name == "") {
+			return invalid("One or more parameter values were invalid: Table KeySchema: The AttributeValue for a key attribute of index %s is not the table's: a local secondary index shares its hash key", s.IndexName)
+		}
+		switch s.Projection.ProjectionType {
+		case "ALL":
+		case "KEYS_ONLY", "INCLUDE":
+			ix.included = map[string]bool{t.key.pk.Name: true, ix.key.pk.Name: true}
+			for _, name := range append([]string{t.key.sk.Name, ix.key.sk.Name}, s.Projection.NonKeyAttributes...) {
+				ix.included[name] = true
+			}
+		default:
+			return invalid("One or more parameter values were invalid: Unknown ProjectionType: %s", s.Projection.ProjectionType)
+		}
+		t.indexes = append(t.indexes, ix)
+		return nil
+	}
+	for _, s := range spec.LocalSecondaryIndexes {
+		if err := add(s, false); err != nil {
+			return nil, err
+		}
+	}
+	for _, s := range spec.GlobalSecondaryIndexes {
+		if err := add(s, true); err != nil {
+			return nil, err
+		}
+	}
+	for name := range types {
+		if !used[name] {
+			return nil, invalid("One or more parameter values were invalid: Number of attributes in KeySchema does not exactly match number of attributes defined in AttributeDefinitions")
+		}
+	}
+	t.reads = db.meter.Counter("dynamodb", spec.TableName, "read_units")
+	t.writes = db.meter.Counter("dynamodb", spec.TableName, "write_units")
+	for op := range operations {
+		t.requests[op] = db.meter.Counter("dynamodb", spec.TableName, "requests."+op)
+	}
+	if s := spec.StreamSpecification; s != nil && s.StreamEnabled {
+		if !slices.Contains([]string{"NEW_IMAGE", "OLD_IMAGE", "NEW_AND_OLD_IMAGES", "KEYS_ONLY"}, s.StreamViewType) {
+			return nil, invalid("1 validation error detected: Value '%s' at 'streamSpecification.streamViewType' failed to satisfy constraint: Member must satisfy enum value set: [NEW_IMAGE, OLD_IMAGE, NEW_AND_OLD_IMAGES, KEYS_ONLY]", s.StreamViewType)
+		}
+		if t.stream, err = db.newStream(t); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+func (t *table) index(name string) (*index, error) {
+	for _, ix := range t.indexes {
+		if ix.name == name {
+			return ix, nil
+		}
+	}
+	return nil, invalid("The table does not have the specified index: %s", name)
+}
+
+func (t *table) info() TableInfo {
+	i := TableInfo{Name: t.Spec.TableName, ARN: t.arn, ID: t.ID, CreatedAt: t.CreatedAt}
+	if t.stream != nil {
+		i.StreamARN = t.stream.arn
+	}
+	return i
+}
+
+// table finds a table by its name or ARN.
+func (db *DB) table(name string) (*table, error) {
+	db.tablesMu.RLock()
+	defer db.tablesMu.RUnlock()
+	if t := db.tables[name]; t != nil {
+		return t, nil
+	}
+	for _, t := range db.tables {
+		if t.arn == name {
+			return t, nil
+		}
+	}
+	return nil, notFound()
+}
+
+// create makes a table.
+func (db *DB) create(spec TableSpec) (*table, error) {
+	db.tablesMu.Lock()
+	defer db.tablesMu.Unlock()
+	if db.tables[spec.TableName] != nil {
+		return nil, refuse("ResourceInUseException", "Table already exists: %s", spec.TableName)
+	}
+	now := db.now().UTC()
+	r := tableRecord{Spec: spec, Number: db.nextTable, ID: newID(), CreatedAt: now, StreamLabel: now.Format("2006-01-02T15:04:05.000")}
+	t, err := db.newTable(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.save(t); err != nil {
+		return nil, err
+	}
+	db.nextTable++
+	db.tables[spec.TableName] = t
+	return t, nil
+}
+
+func (db *DB) save(t *table) error {
+	value, err := json.Marshal(t.tableRecord)
+	if err != nil {
+		return err
+	}
+	return db.store.Put(append([]byte(tableSpace), t.Spec.TableName...), value)
+}
+
+// drop removes a table with everything in it.
+func (db *DB) drop(name string) (*table, error) {
+	db.tablesMu.Lock()
+	defer db.tablesMu.Unlock()
+	t := db.tables[name]
+	if t == nil {
+		return nil, refuse("ResourceNotFoundException", "Requested resource not found: Table: %s not found", name)
+	}
+	b := db.store.NewBatch()
+	b.Delete(append([]byte(tableSpace), name...))
+	for _, space := range []string{itemSpace, indexSpace, streamSpace} {
+		lower := binary.BigEndian.AppendUint32([]byte(space), t.Number)
+		b.DeleteRange(lower, binary.BigEndian.AppendUint32([]byte(space), t.Number+1))
+	}
+	if err := b.Commit(); err != nil {
+		return nil, err
+	}
+	delete(db.tables, name)
+	return t, nil
+}
+
+// load opens the tables that are stored.
+func (db *DB) load() error {
+	var stored []tableRecord
+	var bad error
+	err := db.store.Scan([]byte(tableSpace), func(key, value []byte) bool {
+		var r tableRecord
+		if err := json.Unmarshal(value, &r); err != nil {
+			bad = fmt.Errorf("table %s: %w", key[len(tableSpace):], err)
+			return false
+		}
+		stored = append(stored, r)
+		return true
+	})
+	if err := errors.Join(err, bad); err != nil {
+		return fmt.Errorf("stored tables cannot be read: %w", err)
+	}
+	for _, r := range stored {
+		t, err := db.newTable(r)
+		if err != nil {
+			return fmt.Errorf("stored table %s: %w", r.Spec.TableName, err)
+		}
+		db.tables[r.Spec.TableName] = t
+		db.nextTable = max(db.nextTable, r.Number+1)
+	}
+	return nil
+}
+
+// EnsureTable creates a table, or checks that the one of that name has the same keys, indexes
+// and stream; its TTL attribute is set to the given one.
+func (db *DB) EnsureTable(spec TableSpec) (TableInfo, error) {
+	t, err := db.table(spec.TableName)
+	if err != nil {
+		if t, err = db.create(spec); err != nil {
+			return TableInfo{}, err
+		}
+		return t.info(), nil
+	}
+	have, want := shape(t.Spec), shape(spec)
+	if have != want {
+		return TableInfo{}, fmt.Errorf("table %s exists with other keys, indexes or stream than the template gives it: start with an empty data folder, or change the template back\n  exists:   %s\n  template: %s", spec.TableName, have, want)
+	}
+	if err := db.setTTL(t, spec.TimeToLiveAttribute); err != nil {
+		return TableInfo{}, err
+	}
+	return t.info(), nil
+}
+
+// shape is what cannot be changed on a table that exists.
+func shape(s TableSpec) string {
+	slices.SortFunc(s.AttributeDefinitions, func(a, b AttributeDefinition) int {
+		if a.AttributeName < b.AttributeName {
+			return -1
+		}
+		return 1
+	})
+	// These are plain values: marshalling them cannot fail.
+	j, _ := json.Marshal([]any{s.AttributeDefinitions, s.KeySchema, s.LocalSecondaryIndexes, s.GlobalSecondaryIndexes, s.StreamSpecification})
+	return string(j)
+}
+
+func (db *DB) setTTL(t *table, attribute string) error {
+	t.ttlMu.Lock()
+	defer t.ttlMu.Unlock()
+	if t.ttl == attribute {
+		return nil
+	}
+	t.ttl, t.Spec.TimeToLiveAttribute = attribute, attribute
+	return db.save(t)
+}
+
+func (t *table) ttlAttribute() string {
+	t.ttlMu.RLock()
+	defer t.ttlMu.RUnlock()
+	return t.ttl
+}
