@@ -56,6 +56,7 @@ type update struct {
 	removes []action
 	adds    []action // with value, a :value
 	deletes []action // with value, a :value
+	targets []path   // of all of them, as written
 	indexed bool     // some target ends in a list index, so that order matters
 }
 

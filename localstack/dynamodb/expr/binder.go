@@ -41,7 +41,11 @@ func checkPlaceholder(parameter string, sign byte, key string) error {
 		return attr.Invalid(`%s contains invalid key: Syntax error; key: "%s"`, parameter, key)
 	}
 	if len(key) > maxPlaceholder {
-		return attr.Invalid("%s contains invalid key: The expression attribute map contains a key that is too long; size of key: %d", parameter, len(key))
+		const text = "%s contains invalid key: The expression attribute map contains a key that is too long;"
+		if sign == ':' {
+			return attr.Invalid(text, parameter)
+		}
+		return attr.Invalid(text+" size of key: %d", parameter, len(key))
 	}
 	return nil
 }

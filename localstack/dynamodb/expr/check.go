@@ -10,7 +10,7 @@ import (
 
 // The checks of a bound expression, in the order in which AWS makes them:
 // condition by condition from left to right, and in each first undefined
-// placeholders, then numbers of operands, operands that must differ, and types.
+// placeholders, then numbers of operands, types, and operands that must differ.
 
 const (
 	textName     = "An expression attribute name used in the document path is not defined; attribute name: %s"
@@ -44,10 +44,10 @@ func (b *bound) checkCondition(c *cond) *attr.Error {
 	if err := checkOperands(c.op, c.args); err != nil {
 		return err
 	}
-	if err := b.distinct(c.op, c.args); err != nil {
+	if err := b.checkTypes(c.op, c.args); err != nil {
 		return err
 	}
-	return b.checkTypes(c.op, c.args)
+	return b.distinct(c.op, c.args)
 }
 
 // defined reports the first placeholder in the operands that is not defined.
@@ -227,34 +227,19 @@ func valueText(v attr.Value) string {
 	return "{" + v.Type().String() + ":" + text + "}"
 }
 
-// checkUpdate checks a whole update: first all placeholders, then the targets
-// against each other, then types.
+// checkUpdate checks a whole update: first its targets, also against each other,
+// then the placeholders of its values, then types.
 func (b *bound) checkUpdate() *attr.Error {
 	u := b.parsed.update
-	sections := [][]action{u.sets, u.removes, u.adds, u.deletes}
-	var targets []path
-	for _, section := range sections {
+	if err := b.checkPaths(u.targets); err != nil {
+		return err
+	}
+	for _, section := range [][]action{u.sets, u.adds, u.deletes} {
 		for _, a := range section {
-			targets = append(targets, a.target)
-		}
-	}
-	for _, target := range targets {
-		if err := b.definedPath(target); err != nil {
-			return err
-		}
-	}
-	for i, section := range sections {
-		for j := range section {
-			if i == 1 { // removes have no value
-				break
-			}
-			if err := b.defined([]operand{section[j].value}); err != nil {
+			if err := b.defined([]operand{a.value}); err != nil {
 				return err
 			}
 		}
-	}
-	if err := b.checkPaths(targets); err != nil {
-		return err
 	}
 	if err := b.checkSection("ADD", u.adds); err != nil {
 		return err

@@ -39,6 +39,7 @@ func (p *parser) actions(u *update, one func() action) []action {
 	var list []action
 	for {
 		a := one()
+		u.targets = append(u.targets, a.target)
 		u.indexed = u.indexed || a.target[len(a.target)-1].isIndex
 		list = append(list, a)
 		if !p.take(",") {

@@ -22,19 +22,17 @@ type Update struct {
 }
 
 // newUpdate orders the actions on list elements. Indexes always mean the list
-// before the update: elements behind its end are appended in the order of their
-// indexes, and elements are removed from the end.
+// before the update, and elements behind its end are appended in the order of
+// their indexes.
 func newUpdate(b bound) *Update {
 	u := &Update{bound: b, update: b.parsed.update}
-	if !u.update.indexed {
-		return u
+	if u.update.indexed {
+		byTarget := func(x, y action) int { return b.comparePaths(x.target, y.target) }
+		ordered := *u.update
+		ordered.sets = slices.SortedFunc(slices.Values(ordered.sets), byTarget)
+		ordered.adds = slices.SortedFunc(slices.Values(ordered.adds), byTarget)
+		u.update = &ordered
 	}
-	byTarget := func(x, y action) int { return b.comparePaths(x.target, y.target) }
-	ordered := *u.update
-	ordered.sets = slices.SortedFunc(slices.Values(ordered.sets), byTarget)
-	ordered.adds = slices.SortedFunc(slices.Values(ordered.adds), byTarget)
-	ordered.removes = slices.SortedFunc(slices.Values(ordered.removes), func(x, y action) int { return byTarget(y, x) })
-	u.update = &ordered
 	return u
 }
 
@@ -74,17 +72,70 @@ func (u *Update) Apply(old, key attr.Item) (attr.Item, error) {
 			return nil, err
 		}
 	}
+	var gone []path
 	for _, a := range u.update.deletes {
-		if err := u.deleteMembers(item, base, a); err != nil {
+		left, err := u.without(base, a)
+		if err != nil {
+			return nil, err
+		}
+		if left.IsZero() {
+			gone = append(gone, a.target)
+		} else if err := u.change(item, a.target, left); err != nil {
 			return nil, err
 		}
 	}
 	for _, a := range u.update.removes {
-		if err := u.change(item, a.target, attr.Value{}); err != nil {
-			return nil, err
-		}
+		gone = append(gone, a.target)
+	}
+	if err := u.removeAll(item, base, gone); err != nil {
+		return nil, err
 	}
 	return item, nil
+}
+
+// without is what DELETE leaves of a set, the zero Value if nothing.
+func (u *Update) without(base attr.Item, a action) (attr.Value, error) {
+	set, members := u.lookup(base, a.target), u.values[a.value.slot]
+	if set.IsZero() {
+		return attr.Value{}, nil
+	}
+	if set.Type() != members.Type() {
+		return attr.Value{}, attr.Invalid(textOperand)
+	}
+	left, _ := attr.Difference(set, members)
+	return left, nil
+}
+
+// removeAll removes what is at the paths, of a list the last elements first. What
+// was not there before the update stays, but its parent must have been there.
+func (u *Update) removeAll(item, base attr.Item, gone []path) error {
+	if u.update.indexed {
+		slices.SortFunc(gone, func(x, y path) int { return u.comparePaths(y, x) })
+	}
+	for _, p := range gone {
+		switch {
+		case !u.lookup(base, p).IsZero():
+			if err := u.change(item, p, attr.Value{}); err != nil {
+				return err
+			}
+		case !u.hasParent(base, p):
+			return attr.Invalid(textBadTarget)
+		}
+	}
+	return nil
+}
+
+// hasParent reports whether what p's last step is in is a map or list, as it takes it for.
+func (u *Update) hasParent(item attr.Item, p path) bool {
+	last := len(p) - 1
+	if last == 0 {
+		return true
+	}
+	want := attr.M
+	if p[last].isIndex {
+		want = attr.L
+	}
+	return u.lookup(item, p[:last]).Type() == want
 }
 
 // value is what SET assigns.
@@ -147,19 +198,6 @@ func add(there, v attr.Value) (attr.Value, error) {
 	return attr.Union(there, v), nil
 }
 
-// deleteMembers takes members out of a set, and the set away with its last one.
-func (u *Update) deleteMembers(item, base attr.Item, a action) error {
-	there, members := u.lookup(base, a.target), u.values[a.value.slot]
-	if there.IsZero() {
-		return u.change(item, a.target, attr.Value{})
-	}
-	if there.Type() != members.Type() {
-		return attr.Invalid(textOperand)
-	}
-	left, _ := attr.Difference(there, members)
-	return u.change(item, a.target, left)
-}
-
 // change puts v at a path of item, or removes what is there if v is the zero
 // Value. item itself is changed; the maps and lists on the way are replaced by
 // changed copies, because others share them.
@@ -219,22 +257,11 @@ func (b *bound) changed(doc attr.Value, p path, v attr.Value) (attr.Value, error
 	return attr.List(list), nil
 }
 
-// targets are the paths that the update changes.
-func (u *Update) targets() []path {
-	var paths []path
-	for _, section := range [][]action{u.update.sets, u.update.removes, u.update.adds, u.update.deletes} {
-		for _, a := range section {
-			paths = append(paths, a.target)
-		}
-	}
-	return paths
-}
-
 // Attributes are the top-level attributes that the update changes, without
 // repeats: an engine refuses those of the primary key.
 func (u *Update) Attributes() []string {
 	var names []string
-	for _, p := range u.targets() {
+	for _, p := range u.update.targets {
 		names = addOnce(names, u.name(p[0]))
 	}
 	return names
@@ -244,7 +271,7 @@ func (u *Update) Attributes() []string {
 // ReturnValues=UPDATED_OLD (of the old item) and UPDATED_NEW (of the new item)
 // return it; nil when nothing of it is there.
 func (u *Update) Changed(item attr.Item) attr.Item {
-	part := newProjection(u.bound, u.targets()).Project(item)
+	part := newProjection(u.bound, u.update.targets).Project(item)
 	if len(part) == 0 {
 		return nil
 	}
