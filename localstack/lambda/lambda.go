@@ -1,13 +1,15 @@
-// Package lambda runs the stack's functions as AWS Lambda does: in this process, or as the very
-// binaries that SAM would deploy, over the Lambda Runtime API.
+// Package lambda runs the stack's functions as AWS Lambda does: in this process (InProcess), or
+// as the very binaries that SAM would deploy, over the Lambda Runtime API (Process). It must not
+// import a function's code: who makes an InProcess passes the constructors in.
 package lambda
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
+	"log/slog"
 	"time"
+
+	"github.com/duet-chat/duet/localstack/meter"
 )
 
 // Function is a function of the stack.
@@ -15,12 +17,13 @@ type Function struct {
 	Name     string // logical name in the template, as in SendFunction
 	Folder   string // last element of CodeUri, as in send
 	Env      map[string]string
-	Timeout  time.Duration
-	MemoryMB int
+	Timeout  time.Duration // of one invocation, 0 for DefaultTimeout
+	MemoryMB int           // 0 for DefaultMemoryMB; told to the function, not enforced
 }
 
 // Result is what came of an invocation.
 type Result struct {
+	RequestID     string // of the invocation, as the function saw it
 	Payload       []byte // the response, or Lambda's error object
 	FunctionError string // "" or "Unhandled"
 	ErrorType     string
@@ -29,37 +32,45 @@ type Result struct {
 
 // Invoker runs functions. The error is set only when the platform could not run the function
 // at all; what goes wrong inside is a Result with a FunctionError. It is safe for concurrent use.
+//
+// When ctx ends, Invoke returns its error, and an invocation that has begun goes on without its
+// caller until the function's own time-out, as on AWS. The event is therefore the invoker's to
+// keep: it must not be changed afterwards.
 type Invoker interface {
 	Invoke(ctx context.Context, function string, event []byte) (Result, error)
 }
 
-// Limits of Lambda. Source: Lambda developer guide, "Lambda quotas".
+// Quotas and defaults of Lambda. Source: Lambda developer guide, "Lambda quotas".
 const (
-	MaxPayload        = 6 << 20 // bytes of a synchronous request or response
-	DefaultConcurrent = 1000    // concurrent executions of an account in a Region
+	MaxPayload        = 6 << 20     // bytes of a synchronous request
+	MaxResponse       = 6<<20 + 100 // bytes of a synchronous response
+	MaxEnv            = 4096        // bytes of a function's variables, names and values
+	DefaultConcurrent = 1000        // concurrent executions of an account in a Region
+	DefaultTimeout    = 3 * time.Second
+	DefaultMemoryMB   = 128
 )
 
-// ErrThrottled reports that too many invocations are running (TooManyRequestsException).
-var ErrThrottled = errors.New("too many concurrent invocations: Rate Exceeded")
+// Errors of Invoke: the platform did not run the function.
+// Source: Lambda API reference, "Invoke", errors.
+var (
+	// ErrThrottled is Lambda's TooManyRequestsException.
+	ErrThrottled = errors.New("TooManyRequestsException: Rate Exceeded")
+	// ErrNotFound is Lambda's ResourceNotFoundException.
+	ErrNotFound = errors.New("ResourceNotFoundException: Function not found")
+	// ErrTooLarge is Lambda's RequestTooLargeException.
+	ErrTooLarge = errors.New("RequestTooLargeException: Request must be smaller than 6291456 bytes for the InvokeFunction operation")
+	// ErrClosed reports that the invoker has been closed.
+	ErrClosed = errors.New("functions are shutting down")
+)
 
-// errorObject is what Lambda returns for a function that failed.
-// Source: Lambda developer guide, "Lambda runtime API", function errors.
-type errorObject struct {
-	Message    string            `json:"errorMessage"`
-	Type       string            `json:"errorType,omitempty"`
-	StackTrace []json.RawMessage `json:"stackTrace,omitempty"`
-}
-
-// failed makes the result of a function that failed.
-func failed(errorType, message string, stack []json.RawMessage) Result {
-	payload, err := json.Marshal(errorObject{Message: message, Type: errorType, StackTrace: stack})
-	if err != nil {
-		payload = []byte(`{"errorMessage":"error could not be encoded"}`)
-	}
-	return Result{Payload: payload, FunctionError: "Unhandled", ErrorType: errorType, ErrorMessage: message}
-}
-
-// timedOut is the result of a function that did not return in time.
-func timedOut(timeout time.Duration) Result {
-	return failed("Sandbox.Timedout", fmt.Sprintf("Task timed out after %.2f seconds", timeout.Seconds()), nil)
+// Options of an invoker.
+type Options struct {
+	Functions       []Function
+	Region, Account string
+	// Concurrent bounds the invocations at a time; 0 is DefaultConcurrent.
+	Concurrent int
+	// Now is the functions' clock. Time-outs go by the machine's.
+	Now   func() time.Time
+	Meter *meter.Meter // may be nil
+	Log   *slog.Logger
 }

@@ -1,0 +1,144 @@
+package lambda
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/duet-chat/duet/localstack/meter"
+)
+
+// account is what invocations of all functions share: the concurrency quota and the end.
+type account struct {
+	limit int
+
+	mu      sync.Mutex // guards what follows
+	running int
+	closed  bool
+	idle    chan struct{} // closed once closed is set and nothing is running
+}
+
+func newAccount(limit int) *account {
+	if limit == 0 {
+		limit = DefaultConcurrent
+	}
+	return &account{limit: limit, idle: make(chan struct{})}
+}
+
+// enter counts an invocation in, or says why it may not run.
+func (a *account) enter() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case a.closed:
+		return ErrClosed
+	case a.running >= a.limit:
+		return ErrThrottled
+	}
+	a.running++
+	return nil
+}
+
+// leave counts an invocation out.
+func (a *account) leave() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.running--
+	if a.closed && a.running == 0 {
+		close(a.idle)
+	}
+}
+
+// drain lets nothing in any more and waits until all is out, or ctx ends.
+func (a *account) drain(ctx context.Context) error {
+	a.mu.Lock()
+	if !a.closed {
+		a.closed = true
+		if a.running == 0 {
+			close(a.idle)
+		}
+	}
+	a.mu.Unlock()
+	select {
+	case <-a.idle:
+		return nil
+	case <-ctx.Done():
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return fmt.Errorf("%d invocations have not returned: %w", a.running, ctx.Err())
+	}
+}
+
+// deployed is a function with what is derived from it.
+type deployed struct {
+	Function
+	arn                               string
+	invocations, errors, milliseconds *meter.Counter
+}
+
+// deploy checks a function as a deployment would, and fills in defaults.
+func (o Options) deploy(f Function) (deployed, error) {
+	if f.Timeout == 0 {
+		f.Timeout = DefaultTimeout
+	}
+	if f.MemoryMB == 0 {
+		f.MemoryMB = DefaultMemoryMB
+	}
+	size := 0
+	for key, value := range f.Env {
+		size += len(key) + len(value)
+	}
+	if size > MaxEnv {
+		return deployed{}, fmt.Errorf("function %s: its environment variables have %d bytes; Lambda takes at most %d: make them fewer or shorter", f.Name, size, MaxEnv)
+	}
+	return deployed{
+		Function:     f,
+		arn:          fmt.Sprintf("arn:aws:lambda:%s:%s:function:%s", o.Region, o.Account, f.Name),
+		invocations:  o.Meter.Counter("lambda", f.Name, "invocations"),
+		errors:       o.Meter.Counter("lambda", f.Name, "errors"),
+		milliseconds: o.Meter.Counter("lambda", f.Name, "milliseconds"),
+	}, nil
+}
+
+// meter counts an invocation as it is billed: in milliseconds, rounded up.
+// Source: aws.amazon.com/lambda/pricing, duration.
+func (d *deployed) meter(took time.Duration, result Result) {
+	d.milliseconds.Add(int64((took + time.Millisecond - 1) / time.Millisecond))
+	if result.FunctionError != "" {
+		d.errors.Add(1)
+	}
+}
+
+// admissible checks what can be known of an invocation before it takes a place.
+func admissible(known bool, name string, event []byte) error {
+	switch {
+	case !known:
+		return fmt.Errorf("invoke %s: %w", name, ErrNotFound)
+	case len(event) > MaxPayload:
+		return fmt.Errorf("invoke %s with %d bytes: %w", name, len(event), ErrTooLarge)
+	}
+	return nil
+}
+
+// newRequestID makes an id in the form of Lambda's, a version 4 UUID.
+func newRequestID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails: crypto/rand documents that it crashes the program instead
+	b[6] = b[6]&0x0f | 0x40
+	b[8] = b[8]&0x3f | 0x80
+	var s [36]byte
+	hex.Encode(s[0:8], b[0:4])
+	hex.Encode(s[9:13], b[4:6])
+	hex.Encode(s[14:18], b[6:8])
+	hex.Encode(s[19:23], b[8:10])
+	hex.Encode(s[24:36], b[10:16])
+	s[8], s[13], s[18], s[23] = '-', '-', '-', '-'
+	return string(s[:])
+}
+
+// errAbandoned is the cause with which handlers are cancelled that outlive Close.
+var errAbandoned = errors.New("the local cloud is shutting down")

@@ -1,0 +1,297 @@
+package lambda
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+)
+
+// task is an invocation on its way to an environment, in it, and back.
+type task struct {
+	id    string
+	event []byte
+	start time.Time    // when an environment took it
+	done  chan outcome // of capacity 1, so that nobody needs to wait for it
+}
+
+// outcome is a result, or why the platform has none.
+type outcome struct {
+	result Result
+	err    error
+}
+
+// fleet is the environments of one function and the tasks that wait for one.
+//
+//	start ──► starting ──next──► busy ◄──next── answered
+//	                    └──next──► idle ──task──► busy ──response, error──► answered
+//
+// Every state ends in dead. Whichever environment is free first takes the oldest task, so a task
+// that made one start may be taken by another.
+type fleet struct {
+	deployed
+	options ProcessOptions
+	account *account
+	starter *starter
+	log     *slog.Logger
+	binary  string
+	env     []string
+
+	ended sync.WaitGroup // environments that have not ended
+
+	mu       sync.Mutex // guards what follows and the environments' states; lock before account.mu
+	closed   bool
+	waiting  []*task
+	idle     []*environment // the last used last, so that what is not needed grows old
+	all      map[*environment]struct{}
+	starting int
+}
+
+// submit hands a task to a free environment, or queues it and starts one if need be.
+func (f *fleet) submit(t *task) {
+	f.invocations.Add(1)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		f.finish(t, outcome{err: ErrClosed})
+		return
+	}
+	if n := len(f.idle); n > 0 {
+		e := f.idle[n-1]
+		f.idle = f.idle[:n-1]
+		e.idleTimer.Stop()
+		f.assign(e, t)
+		return
+	}
+	f.waiting = append(f.waiting, t)
+	f.grow()
+}
+
+// withdraw takes a task back that no environment has taken; otherwise it runs to its end.
+func (f *fleet) withdraw(t *task) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if i := slices.Index(f.waiting, t); i >= 0 {
+		f.waiting = slices.Delete(f.waiting, i, i+1)
+		f.account.leave()
+	}
+}
+
+// assign gives a task to an environment that waits for one. f.mu is held.
+func (f *fleet) assign(e *environment, t *task) {
+	t.start = time.Now()
+	e.state, e.task = busy, t
+	e.limit = time.AfterFunc(f.Timeout, func() { f.late(e, t) })
+	e.work <- t // never blocks: of capacity 1, and filled for a waiting environment only
+}
+
+// grow starts environments for the tasks that are not provided for. f.mu is held.
+func (f *fleet) grow() {
+	for !f.closed && len(f.waiting) > f.starting && len(f.all) < f.options.Environments {
+		e := &environment{fleet: f, work: make(chan *task, 1)}
+		if f.all == nil {
+			f.all = map[*environment]struct{}{}
+		}
+		f.all[e] = struct{}{}
+		f.starting++
+		f.ended.Add(1)
+		go e.live()
+	}
+}
+
+// next takes an environment's word that it is ready for a task. It is false when it was not its turn.
+func (f *fleet) next(e *environment) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch e.state {
+	case starting:
+		f.starting--
+		stop(e.initTimer)
+	case answered:
+	default:
+		return false
+	}
+	if len(f.waiting) > 0 {
+		t := f.waiting[0]
+		f.waiting = slices.Delete(f.waiting, 0, 1)
+		f.assign(e, t)
+		return true
+	}
+	e.state = idle
+	f.idle = append(f.idle, e)
+	e.idleTimer = time.AfterFunc(f.options.IdleAfter, func() { f.reap(e) })
+	return true
+}
+
+// hangUp notes that an idle environment no longer waits for a task, because its connection ended.
+// It may ask again. It is false when a task has been assigned in the meantime.
+func (f *fleet) hangUp(e *environment) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if e.state == busy {
+		return false
+	}
+	f.leaveIdle(e)
+	if e.state == idle {
+		e.state = answered
+	}
+	return true
+}
+
+// leaveIdle takes an environment out of the idle ones, if it is among them. f.mu is held.
+func (f *fleet) leaveIdle(e *environment) {
+	if i := slices.Index(f.idle, e); i >= 0 {
+		f.idle = slices.Delete(f.idle, i, i+1)
+		e.idleTimer.Stop()
+	}
+}
+
+// answer takes the result of an environment's task. It is false when the environment has no task
+// with this id.
+func (f *fleet) answer(e *environment, id string, result Result) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if e.state != busy || e.task.id != id {
+		return false
+	}
+	e.limit.Stop()
+	t := e.task
+	e.state, e.task = answered, nil
+	f.finish(t, outcome{result: result})
+	return true
+}
+
+// late ends the environment whose task has taken too long.
+func (f *fleet) late(e *environment, t *task) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if e.task != t {
+		return
+	}
+	e.task = nil
+	f.kill(e)
+	f.finish(t, outcome{result: timedOut(f.Timeout)})
+}
+
+// reap ends an environment that has been idle.
+func (f *fleet) reap(e *environment) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if e.state == idle {
+		f.leaveIdle(e)
+		f.kill(e)
+	}
+}
+
+// initLate ends an environment that has not become ready in time.
+func (f *fleet) initLate(e *environment) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if e.state == starting {
+		e.initFailure = timedOut(f.options.InitTimeout)
+		f.starting--
+		f.kill(e)
+		f.failStart(e, nil)
+	}
+}
+
+// kill ends an environment's process; gone follows. f.mu is held.
+func (f *fleet) kill(e *environment) {
+	e.state = dead
+	if e.process != nil {
+		_ = e.process.Kill() // an error means that it has ended by itself
+	}
+}
+
+// gone takes an environment out of the fleet whose process has ended, or could not be started.
+func (f *fleet) gone(e *environment, exit error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.all, e)
+	f.leaveIdle(e)
+	was := e.state
+	e.state = dead
+	switch was {
+	case starting:
+		f.starting--
+		stop(e.initTimer)
+		f.failStart(e, exit)
+	case busy:
+		e.limit.Stop()
+		t := e.task
+		e.task = nil
+		f.finish(t, outcome{result: exited(t, exit)})
+	}
+	f.grow() // there is room for another
+}
+
+// failStart lets the oldest waiting task fail for an environment that did not become ready: what
+// waits for a start must not wait for ever for one that cannot succeed. f.mu is held.
+func (f *fleet) failStart(e *environment, exit error) {
+	if len(f.waiting) == 0 {
+		return
+	}
+	t := f.waiting[0]
+	f.waiting = slices.Delete(f.waiting, 0, 1)
+	t.start = e.began
+	switch {
+	case e.startFailure != nil:
+		f.finish(t, outcome{err: e.startFailure})
+	case e.initFailure.FunctionError != "":
+		f.finish(t, outcome{result: e.initFailure})
+	default:
+		f.finish(t, outcome{result: exited(t, exit)})
+	}
+}
+
+// finish ends a task: once, by whoever took it from its environment or from the queue. f.mu is held.
+func (f *fleet) finish(t *task, o outcome) {
+	if o.err == nil {
+		o.result.RequestID = t.id
+		f.meter(time.Since(t.start), o.result)
+	}
+	t.done <- o
+	f.account.leave()
+}
+
+// exited is the result of a function whose process ended. The text is that of the Lambda runtime
+// interface emulator.
+func exited(t *task, exit error) Result {
+	if exit == nil {
+		exit = errors.New("exit status 0")
+	}
+	return failedPlatform("Runtime.ExitError", fmt.Sprintf("RequestId: %s Error: Runtime exited with error: %v", t.id, exit))
+}
+
+func stop(t *time.Timer) {
+	if t != nil {
+		t.Stop()
+	}
+}
+
+// close ends all environments, and the tasks in them, and waits until they have ended.
+func (f *fleet) close() {
+	f.mu.Lock()
+	f.closed = true
+	for _, t := range f.waiting {
+		f.finish(t, outcome{err: ErrClosed})
+	}
+	f.waiting = nil
+	for e := range f.all {
+		if t := e.task; t != nil {
+			e.task = nil
+			e.limit.Stop()
+			f.finish(t, outcome{err: ErrClosed})
+		}
+		if e.state == starting {
+			f.starting--
+			stop(e.initTimer)
+		}
+		f.leaveIdle(e)
+		f.kill(e)
+	}
+	f.mu.Unlock()
+	f.ended.Wait()
+}
