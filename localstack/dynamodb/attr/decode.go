@@ -103,7 +103,9 @@ func (r *Reader) values(depth int) Item {
 		r.scalarInstead("Unexpected field type")
 		return nil
 	}
-	it := Item{}
+	// Collected first, so that the map is made once and in the right size.
+	var buf [12]attribute
+	attributes := buf[:0]
 	for more := r.open('}'); more; more = r.next('}') {
 		name, ok := r.key()
 		if !ok {
@@ -112,9 +114,18 @@ func (r *Reader) values(depth int) Item {
 		if name == "" {
 			r.reject(Invalid(textEmptyName))
 		}
-		it[name] = r.value(depth)
+		attributes = append(attributes, attribute{name, r.value(depth)})
+	}
+	it := make(Item, len(attributes))
+	for _, a := range attributes {
+		it[a.name] = a.value
 	}
 	return it
+}
+
+type attribute struct {
+	name  string
+	value Value
 }
 
 // value reads {"TYPE": content}. Members that are null or not a type's descriptor

@@ -191,6 +191,19 @@ func (v Value) Members() []string {
 	return v.kids.set
 }
 
+// Levels is how deep v is nested: 1 for a scalar, a set or an empty map or list.
+// Items take values of up to MaxNesting levels.
+func (v Value) Levels() int {
+	deepest := 0
+	for _, member := range v.Map() {
+		deepest = max(deepest, member.Levels())
+	}
+	for _, element := range v.List() {
+		deepest = max(deepest, element.Levels())
+	}
+	return deepest + 1
+}
+
 // Int64 is the content of an N that is an integer within int64; ok is false for
 // any other number or type.
 func (v Value) Int64() (n int64, ok bool) {

@@ -87,6 +87,26 @@ func TestChangedIsWhatTheUpdatesPathsTouch(t *testing.T) {
 	}
 }
 
+func TestUpdatesDoNotNestDeeperThanItemsMay(t *testing.T) {
+	for levels, ok := range map[int]bool{attr.MaxNesting - 1: true, attr.MaxNesting: false} {
+		v := attr.String("x")
+		for range levels - 1 {
+			v = attr.List([]attr.Value{v})
+		}
+		b, err := expr.NewCache(1).Bind(nil, attr.Item{":v": v})
+		if err != nil {
+			t.Fatal(err)
+		}
+		u, err := b.Update("SET m.a = :v")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := u.Apply(attr.Item{"m": attr.Map(nil)}, nil); (err == nil) != ok {
+			t.Errorf("SET m.a to %d levels: %v", levels, err)
+		}
+	}
+}
+
 func TestAttributesAreTopLevelAndResolved(t *testing.T) {
 	b := bind(t, map[string]string{"#p": "pk"}, `{":v":{"N":"7"}}`)
 	cond, err := b.Condition(expr.ConditionExpression, "#p.x = :v AND size(m[0]) > :v AND NOT (pk IN (b, :v))")

@@ -13,6 +13,7 @@ const (
 	textMissing   = "The provided expression refers to an attribute that does not exist in the item"
 	textOperand   = "An operand in the update expression has an incorrect data type"
 	textBadTarget = "The document path provided in the update expression is invalid for update"
+	textNesting   = "Nesting Levels have exceeded supported limits"
 )
 
 // Update is a bound update expression.
@@ -58,6 +59,9 @@ func (u *Update) Apply(old, key attr.Item) (attr.Item, error) {
 		v, err := u.value(a.value, base)
 		if err != nil {
 			return nil, err
+		}
+		if len(a.target)-1+v.Levels() > attr.MaxNesting {
+			return nil, attr.Invalid(textNesting)
 		}
 		if err := u.change(item, a.target, v); err != nil {
 			return nil, err
