@@ -2,6 +2,7 @@ package attr
 
 import (
 	"encoding/base64"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -256,8 +257,7 @@ func (r *Reader) set(t Type, textEmpty string, member func() string) Value {
 	if len(members) == 0 {
 		r.reject(Invalid("%s", textEmpty))
 	}
-	sorted := append(make([]string, 0, len(members)), members...)
-	v := newSet(t, sorted)
+	v := newSet(t, slices.Clone(members))
 	if len(v.kids.set) != len(members) {
 		r.reject(repeated(t, members))
 	}

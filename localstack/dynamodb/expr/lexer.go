@@ -135,21 +135,26 @@ func (t *tokens) want(text string) {
 // tokens before and after it, and the white space between.
 func (t *tokens) unexpected() {
 	tok := t.peek()
+	from, to := tok.start, tok.end
+	if t.pos > 0 {
+		from = t.toks[t.pos-1].start
+	} else if tok.kind == tokEOF {
+		from = 0
+	}
+	if t.pos+1 < len(t.toks) {
+		to = t.toks[t.pos+1].end
+	}
+	text := tok.text
+	if tok.kind == tokKeyword {
+		text = t.src[tok.start:tok.end]
+	}
+	t.fail(attr.Invalid(`Syntax error; token: "%s", near: "%s"`, text, t.src[from:to]))
+}
+
+// fail records the first syntax error and moves to the end.
+func (t *tokens) fail(err *attr.Error) {
 	if t.err == nil {
-		from, to := tok.start, tok.end
-		if t.pos > 0 {
-			from = t.toks[t.pos-1].start
-		} else if tok.kind == tokEOF {
-			from = 0
-		}
-		if t.pos+1 < len(t.toks) {
-			to = t.toks[t.pos+1].end
-		}
-		text := tok.text
-		if tok.kind == tokKeyword {
-			text = t.src[tok.start:tok.end]
-		}
-		t.err = attr.Invalid(`Syntax error; token: "%s", near: "%s"`, text, t.src[from:to])
+		t.err = err
 	}
 	t.pos = len(t.toks) - 1
 }

@@ -11,9 +11,10 @@ var conditionFunctions = map[string]bool{
 // term is what a rule of the condition grammar has read: a condition, or inside of
 // parentheses possibly only an operand, as in (a) = :x.
 type term struct {
-	cond    *cond
-	operand operand
-	parens  bool // written in parentheses
+	cond      *cond
+	operand   operand
+	parens    bool // written in parentheses
+	redundant bool // in more than one pair of them
 }
 
 // or = and { OR and }. With inParens a lone operand is fine if ")" follows.
@@ -51,6 +52,10 @@ func (p *parser) comparison(inParens bool) term {
 		return left
 	}
 	tok := p.peek()
+	compares := tok.kind == tokPunct && comparator(tok.text) || tok.kind == tokKeyword && (tok.text == "BETWEEN" || tok.text == "IN")
+	if left.redundant && compares { // otherwise its standing alone is the error
+		p.redundantParens()
+	}
 	switch {
 	case tok.kind == tokPunct && comparator(tok.text):
 		p.next()
@@ -82,9 +87,10 @@ func (p *parser) primary() term {
 	}
 	inner := p.or(true)
 	p.want(")")
-	if inner.parens {
+	if inner.parens && (inner.cond != nil || inner.operand.kind == callOperand) {
 		p.redundantParens()
 	}
+	inner.redundant = inner.parens
 	inner.parens = true
 	return inner
 }

@@ -25,8 +25,8 @@ type parser struct {
 	functions map[string]bool // false: it exists, but not in this kind of expression
 	elsewhere string          // the text for those
 
-	parens, function, misused, reserved, section, bounds *attr.Error
-	operators                                            int
+	function, misused, reserved, section, bounds *attr.Error
+	operators                                    int
 }
 
 func note(slot **attr.Error, format string, args ...any) {
@@ -57,9 +57,9 @@ func parse(kind Kind, src string) (*parsed, *attr.Error) {
 	if p.peek().kind != tokEOF {
 		p.unexpected()
 	}
-	order := []*attr.Error{p.err, p.parens, p.function, p.misused, p.reserved, p.bounds}
+	order := []*attr.Error{p.err, p.function, p.misused, p.reserved, p.bounds}
 	if kind == UpdateExpression {
-		order = []*attr.Error{p.err, p.parens, p.reserved, p.function, p.section, p.misused, p.bounds}
+		order = []*attr.Error{p.err, p.reserved, p.function, p.section, p.misused, p.bounds}
 	}
 	for _, err := range order {
 		if err != nil {
@@ -195,8 +195,9 @@ func (p *parser) isPunct(text string) bool {
 	return tok.kind == tokPunct && tok.text == text
 }
 
+// redundantParens counts as a syntax error: the first of them is reported.
 func (p *parser) redundantParens() {
-	note(&p.parens, "The expression has redundant parentheses;")
+	p.fail(attr.Invalid("The expression has redundant parentheses;"))
 }
 
 // operator counts an operator or function.
