@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -82,10 +83,10 @@ func (p *poller) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := p.inLanes(ctx, records); err != nil {
+		after = records[len(records)-1].SequenceNumber
+		if err := p.inLanes(ctx, p.selected(records)); err != nil {
 			return err
 		}
-		after = records[len(records)-1].SequenceNumber
 		if err := p.Checkpoints.Save(p.Name, p.shard, after); err != nil {
 			return fmt.Errorf("save checkpoint: %w", err)
 		}
@@ -122,6 +123,16 @@ func (p *poller) gather(ctx context.Context, after string) ([]Record, error) {
 		records = append(records, more...)
 	}
 	return records, ctx.Err()
+}
+
+// selected are the records that the filters let through.
+func (p *poller) selected(records []Record) []Record {
+	if len(p.Filters) == 0 {
+		return records
+	}
+	return slices.DeleteFunc(records, func(r Record) bool {
+		return !slices.ContainsFunc(p.Filters, func(f Filter) bool { return f.Match(r.JSON) })
+	})
 }
 
 // inLanes processes records in ParallelizationFactor lanes; those of one item share a lane.

@@ -62,4 +62,7 @@ type Mapping struct {
 	ReportBatchItemFailures bool
 	FailureQueueARN         string // "" for none: what is given up is only logged
 	StartingPosition        StartingPosition
+	// Filters select records: one that matches any of them is processed, others are done with at
+	// once. None selects all.
+	Filters []Filter
 }
