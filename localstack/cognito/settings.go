@@ -20,6 +20,8 @@ type Pool struct {
 	PasswordPolicy *PasswordPolicy
 	// CaseInsensitive is the opposite of UsernameConfiguration.CaseSensitive.
 	CaseInsensitive bool
+	// AdminOnly is AdminCreateUserConfig.AllowAdminCreateUserOnly: nobody signs up.
+	AdminOnly bool
 	// PreSignUp and PostConfirmation are LambdaConfig's, as names that the invoker knows; "" is none.
 	PreSignUp, PostConfirmation string
 	Clients                     []Client

@@ -37,6 +37,9 @@ func (p *Pools) signUp(ctx context.Context, in signUpRequest) (signUpAnswer, err
 		return none, err
 	}
 	pool := client.pool
+	if pool.AdminOnly {
+		return none, notAuthorized("SignUp is not permitted for this user pool")
+	}
 	if _, ok := attributes["sub"]; ok {
 		return none, notAuthorized("A client attempted to write unauthorized attribute")
 	}
