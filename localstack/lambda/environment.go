@@ -33,10 +33,11 @@ type environment struct {
 	state        state
 	process      *os.Process // nil until started
 	task         *task       // while busy
+	last         *task       // the last one it was given
 	began        time.Time
 	initTimer    *time.Timer // nil until started
 	idleTimer    *time.Timer
-	limit        *time.Timer // of the task
+	limit        *time.Timer // of the last task
 	initFailure  Result      // what the process itself said of its initialization
 	startFailure error       // why there is no process
 }

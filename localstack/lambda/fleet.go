@@ -25,10 +25,10 @@ type outcome struct {
 
 // fleet is the environments of one function and the tasks that wait for one.
 //
-//	start ──► starting ──next──► busy ◄──next── answered
-//	                    └──next──► idle ──task──► busy ──response, error──► answered
+//	starting, answered ──next──► idle ──task──► busy ──response, error──► answered
+//	                   └──next, with a task waiting──► busy
 //
-// Every state ends in dead. Whichever environment is free first takes the oldest task, so a task
+// Each state may end in dead: by a time-out, by idleness, by the process's own end. Whichever environment is free first takes the oldest task, so a task
 // that made one start may be taken by another.
 type fleet struct {
 	deployed
@@ -41,12 +41,14 @@ type fleet struct {
 
 	ended sync.WaitGroup // environments that have not ended
 
-	mu       sync.Mutex // guards what follows and the environments' states; lock before account.mu
-	closed   bool
-	waiting  []*task
-	idle     []*environment // the last used last, so that what is not needed grows old
-	all      map[*environment]struct{}
-	starting int
+	mu      sync.Mutex // guards what follows and the environments' states; lock before account.mu
+	closed  bool
+	waiting []*task
+	idle    []*environment // the last used last, so that what is not needed grows old
+	all     map[*environment]struct{}
+	// Environments on their way to ask for a task: starting, or answered, which is over within the
+	// time-out. Tasks wait for them rather than start more.
+	coming int
 }
 
 // submit hands a task to a free environment, or queues it and starts one if need be.
@@ -82,20 +84,20 @@ func (f *fleet) withdraw(t *task) {
 // assign gives a task to an environment that waits for one. f.mu is held.
 func (f *fleet) assign(e *environment, t *task) {
 	t.start = time.Now()
-	e.state, e.task = busy, t
+	e.state, e.task, e.last = busy, t, t
 	e.limit = time.AfterFunc(f.Timeout, func() { f.late(e, t) })
 	e.work <- t // never blocks: of capacity 1, and filled for a waiting environment only
 }
 
 // grow starts environments for the tasks that are not provided for. f.mu is held.
 func (f *fleet) grow() {
-	for !f.closed && len(f.waiting) > f.starting && len(f.all) < f.options.Environments {
+	for !f.closed && len(f.waiting) > f.coming && len(f.all) < f.options.Environments {
 		e := &environment{fleet: f, work: make(chan *task, 1)}
 		if f.all == nil {
 			f.all = map[*environment]struct{}{}
 		}
 		f.all[e] = struct{}{}
-		f.starting++
+		f.coming++
 		f.ended.Add(1)
 		go e.live()
 	}
@@ -107,12 +109,13 @@ func (f *fleet) next(e *environment) bool {
 	defer f.mu.Unlock()
 	switch e.state {
 	case starting:
-		f.starting--
 		stop(e.initTimer)
 	case answered:
+		e.limit.Stop()
 	default:
 		return false
 	}
+	f.coming--
 	if len(f.waiting) > 0 {
 		t := f.waiting[0]
 		f.waiting = slices.Delete(f.waiting, 0, 1)
@@ -125,18 +128,15 @@ func (f *fleet) next(e *environment) bool {
 	return true
 }
 
-// hangUp notes that an idle environment no longer waits for a task, because its connection ended.
-// It may ask again. It is false when a task has been assigned in the meantime.
+// hangUp ends an idle environment whose connection ended while it waited for a task: it is dying,
+// or has given up. It is false when a task has been assigned in the meantime.
 func (f *fleet) hangUp(e *environment) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if e.state == busy {
 		return false
 	}
-	f.leaveIdle(e)
-	if e.state == idle {
-		e.state = answered
-	}
+	f.kill(e)
 	return true
 }
 
@@ -156,23 +156,25 @@ func (f *fleet) answer(e *environment, id string, result Result) bool {
 	if e.state != busy || e.task.id != id {
 		return false
 	}
-	e.limit.Stop()
 	t := e.task
 	e.state, e.task = answered, nil
+	f.coming++
 	f.finish(t, outcome{result: result})
 	return true
 }
 
-// late ends the environment whose task has taken too long.
+// late ends the environment that was given a task and has not asked for the next one in time.
 func (f *fleet) late(e *environment, t *task) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if e.task != t {
-		return
+	switch {
+	case e.task == t:
+		e.task = nil
+		f.kill(e)
+		f.finish(t, outcome{result: timedOut(f.Timeout)})
+	case e.state == answered && e.last == t:
+		f.kill(e)
 	}
-	e.task = nil
-	f.kill(e)
-	f.finish(t, outcome{result: timedOut(f.Timeout)})
 }
 
 // reap ends an environment that has been idle.
@@ -180,7 +182,6 @@ func (f *fleet) reap(e *environment) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if e.state == idle {
-		f.leaveIdle(e)
 		f.kill(e)
 	}
 }
@@ -191,7 +192,6 @@ func (f *fleet) initLate(e *environment) {
 	defer f.mu.Unlock()
 	if e.state == starting {
 		e.initFailure = timedOut(f.options.InitTimeout)
-		f.starting--
 		f.kill(e)
 		f.failStart(e, nil)
 	}
@@ -199,10 +199,21 @@ func (f *fleet) initLate(e *environment) {
 
 // kill ends an environment's process; gone follows. f.mu is held.
 func (f *fleet) kill(e *environment) {
-	e.state = dead
+	f.stopped(e)
 	if e.process != nil {
 		_ = e.process.Kill() // an error means that it has ended by itself
 	}
+}
+
+// stopped notes that an environment will not ask for a task any more. f.mu is held.
+func (f *fleet) stopped(e *environment) {
+	if e.state == starting || e.state == answered {
+		f.coming--
+	}
+	stop(e.initTimer)
+	stop(e.limit)
+	f.leaveIdle(e)
+	e.state = dead
 }
 
 // gone takes an environment out of the fleet whose process has ended, or could not be started.
@@ -210,16 +221,12 @@ func (f *fleet) gone(e *environment, exit error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.all, e)
-	f.leaveIdle(e)
 	was := e.state
-	e.state = dead
+	f.stopped(e)
 	switch was {
 	case starting:
-		f.starting--
-		stop(e.initTimer)
 		f.failStart(e, exit)
 	case busy:
-		e.limit.Stop()
 		t := e.task
 		e.task = nil
 		f.finish(t, outcome{result: exited(t, exit)})
@@ -282,14 +289,8 @@ func (f *fleet) close() {
 	for e := range f.all {
 		if t := e.task; t != nil {
 			e.task = nil
-			e.limit.Stop()
 			f.finish(t, outcome{err: ErrClosed})
 		}
-		if e.state == starting {
-			f.starting--
-			stop(e.initTimer)
-		}
-		f.leaveIdle(e)
 		f.kill(e)
 	}
 	f.mu.Unlock()

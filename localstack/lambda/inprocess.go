@@ -87,7 +87,7 @@ func (p *InProcess) Invoke(ctx context.Context, name string, event []byte) (Resu
 	case <-run.Done():
 		return i.finish(i.late()), nil
 	case <-ctx.Done():
-		go i.finish(i.wait()) // the function goes on without its caller, and is billed
+		go func() { i.finish(i.wait()) }() // the function goes on without its caller, and is billed
 		return Result{}, fmt.Errorf("invoke %s: %w", name, ctx.Err())
 	}
 }

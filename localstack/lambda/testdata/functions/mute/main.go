@@ -3,6 +3,7 @@ package main
 
 import (
 	"os"
+	"os/signal"
 	"strconv"
 )
 
@@ -14,5 +15,7 @@ func main() {
 		}
 		os.Exit(n)
 	}
-	select {}
+	term := make(chan os.Signal, 1)
+	signal.Notify(term, os.Interrupt)
+	<-term
 }

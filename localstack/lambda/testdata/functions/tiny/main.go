@@ -16,7 +16,8 @@ import (
 type request struct {
 	Do   string `json:"do"`
 	Text string `json:"text"`
-	Wait string `json:"wait"` // a file, until which the function waits
+	Here string `json:"here"` // named pipes of meet
+	Wait string `json:"wait"`
 }
 
 type answer struct {
@@ -59,19 +60,25 @@ func handle(ctx context.Context, r request) (answer, error) {
 		select {}
 	case "big":
 		a.Text = strings.Repeat("x", 6<<20+101)
-	case "meet": // says that it is here, and waits for the other's word
-		if err := os.WriteFile(r.Text, nil, 0o600); err != nil {
+	case "meet": // opening a named pipe waits for its other end
+		if err := touch(r.Here, os.O_WRONLY); err != nil {
 			return answer{}, err
 		}
-		f, err := os.Open(r.Wait) // a named pipe: opening waits for its writer
-		if err != nil {
+		if err := touch(r.Wait, os.O_RDONLY); err != nil {
 			return answer{}, err
 		}
-		return a, f.Close()
 	default:
 		return answer{}, fmt.Errorf("unknown order %q", r.Do)
 	}
 	return a, nil
+}
+
+func touch(pipe string, flag int) error {
+	f, err := os.OpenFile(pipe, flag, 0)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 func main() { lambda.Start(handle) }
