@@ -104,7 +104,7 @@ func (b *Binder) Update(src string) (*Update, error) {
 	if err := o.checkUpdate(); err != nil {
 		return nil, UpdateExpression.invalid(err)
 	}
-	return newUpdate(o), nil
+	return &Update{o}, nil
 }
 
 // Projection parses (or finds) and binds a projection expression.

@@ -131,13 +131,9 @@ func (b *bound) typeOf(a operand) attr.Type {
 	case valueOperand:
 		return b.values[a.slot].Type()
 	case callOperand:
-		switch a.call.fn {
-		case "list_append":
-			return attr.L
-		case "if_not_exists":
-			return b.typeOf(a.call.args[1])
+		if a.call.fn == "size" {
+			return attr.N
 		}
-		return attr.N // size, + and -
 	}
 	return 0
 }
@@ -154,10 +150,15 @@ func (b *bound) checkTypes(op string, args []operand) *attr.Error {
 		}
 	}
 	switch op {
-	case "attribute_exists", "attribute_not_exists", "if_not_exists":
+	case "attribute_exists", "attribute_not_exists":
 		if args[0].kind != pathOperand {
 			return attr.Invalid(textPath, op)
 		}
+	case "if_not_exists":
+		if args[0].kind != pathOperand {
+			return attr.Invalid(textPath, op)
+		}
+		return b.distinct(op, args)
 	case "attribute_type":
 		return b.checkTypeName(op, args[1])
 	case "begins_with":

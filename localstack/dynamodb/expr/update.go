@@ -17,24 +17,12 @@ const (
 )
 
 // Update is a bound update expression.
-type Update struct {
-	bound
-	update *update
-}
+type Update struct{ bound }
 
-// newUpdate orders the actions on list elements. Indexes always mean the list
-// before the update, and elements behind its end are appended in the order of
-// their indexes.
-func newUpdate(b bound) *Update {
-	u := &Update{bound: b, update: b.parsed.update}
-	if u.update.indexed {
-		byTarget := func(x, y action) int { return b.comparePaths(x.target, y.target) }
-		ordered := *u.update
-		ordered.sets = slices.SortedFunc(slices.Values(ordered.sets), byTarget)
-		ordered.adds = slices.SortedFunc(slices.Values(ordered.adds), byTarget)
-		u.update = &ordered
-	}
-	return u
+// assignment is a value for a path.
+type assignment struct {
+	target path
+	value  attr.Value
 }
 
 func (b *bound) comparePaths(x, y path) int {
@@ -55,29 +43,17 @@ func (u *Update) Apply(old, key attr.Item) (attr.Item, error) {
 		base = key
 	}
 	item := base.Clone()
-	for _, a := range u.update.sets {
-		v, err := u.value(a.value, base)
-		if err != nil {
-			return nil, err
-		}
-		if len(a.target)-1+v.Levels() > attr.MaxNesting {
-			return nil, attr.Invalid(textNesting)
-		}
-		if err := u.change(item, a.target, v); err != nil {
-			return nil, err
-		}
+	assignments, err := u.assignments(base)
+	if err != nil {
+		return nil, err
 	}
-	for _, a := range u.update.adds {
-		v, err := add(u.lookup(base, a.target), u.values[a.value.slot])
-		if err != nil {
-			return nil, err
-		}
-		if err := u.change(item, a.target, v); err != nil {
+	for _, a := range assignments {
+		if err := u.change(item, a.target, a.value); err != nil {
 			return nil, err
 		}
 	}
 	var gone []path
-	for _, a := range u.update.deletes {
+	for _, a := range u.parsed.update.deletes {
 		left, err := u.without(base, a)
 		if err != nil {
 			return nil, err
@@ -88,7 +64,7 @@ func (u *Update) Apply(old, key attr.Item) (attr.Item, error) {
 			return nil, err
 		}
 	}
-	for _, a := range u.update.removes {
+	for _, a := range u.parsed.update.removes {
 		gone = append(gone, a.target)
 	}
 	if err := u.removeAll(item, base, gone); err != nil {
@@ -113,7 +89,7 @@ func (u *Update) without(base attr.Item, a action) (attr.Value, error) {
 // removeAll removes what is at the paths, of a list the last elements first. What
 // was not there before the update stays, but its parent must have been there.
 func (u *Update) removeAll(item, base attr.Item, gone []path) error {
-	if u.update.indexed {
+	if u.parsed.update.indexed {
 		slices.SortFunc(gone, func(x, y path) int { return u.comparePaths(y, x) })
 	}
 	for _, p := range gone {
@@ -140,6 +116,34 @@ func (u *Update) hasParent(item attr.Item, p path) bool {
 		want = attr.L
 	}
 	return u.lookup(item, p[:last]).Type() == want
+}
+
+// assignments are what SET and ADD assign. Indexes always mean the list before the
+// update, and elements behind its end are appended in the order of their indexes.
+func (u *Update) assignments(base attr.Item) ([]assignment, error) {
+	up := u.parsed.update
+	list := make([]assignment, 0, len(up.sets)+len(up.adds))
+	for _, a := range up.sets {
+		v, err := u.value(a.value, base)
+		if err != nil {
+			return nil, err
+		}
+		if len(a.target)-1+v.Levels() > attr.MaxNesting {
+			return nil, attr.Invalid(textNesting)
+		}
+		list = append(list, assignment{a.target, v})
+	}
+	for _, a := range up.adds {
+		v, err := add(u.lookup(base, a.target), u.values[a.value.slot])
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, assignment{a.target, v})
+	}
+	if up.indexed {
+		slices.SortFunc(list, func(x, y assignment) int { return u.comparePaths(x.target, y.target) })
+	}
+	return list, nil
 }
 
 // value is what SET assigns.
@@ -265,7 +269,7 @@ func (b *bound) changed(doc attr.Value, p path, v attr.Value) (attr.Value, error
 // repeats: an engine refuses those of the primary key.
 func (u *Update) Attributes() []string {
 	var names []string
-	for _, p := range u.update.targets {
+	for _, p := range u.parsed.update.targets {
 		names = addOnce(names, u.name(p[0]))
 	}
 	return names
@@ -275,7 +279,7 @@ func (u *Update) Attributes() []string {
 // ReturnValues=UPDATED_OLD (of the old item) and UPDATED_NEW (of the new item)
 // return it; nil when nothing of it is there.
 func (u *Update) Changed(item attr.Item) attr.Item {
-	part := newProjection(u.bound, u.update.targets).Project(item)
+	part := newProjection(u.bound, u.parsed.update.targets).Project(item)
 	if len(part) == 0 {
 		return nil
 	}
