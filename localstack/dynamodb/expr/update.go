@@ -25,6 +25,7 @@ type assignment struct {
 	value  attr.Value
 }
 
+// comparePaths orders paths so that list elements come in the order of their indexes.
 func (b *bound) comparePaths(x, y path) int {
 	for i := range min(len(x), len(y)) {
 		if order := cmp.Or(cmp.Compare(x[i].index, y[i].index), strings.Compare(b.name(x[i]), b.name(y[i]))); order != 0 {
