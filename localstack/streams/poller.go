@@ -33,7 +33,7 @@ const maxEvent = 6<<20 - 64
 // Run processes the stream until ctx ends. Batches that are under way then are not waited for
 // beyond their invocation; what was not processed comes again at the next start.
 func Run(ctx context.Context, m Mapping, o Options) error {
-	if err := m.check(o); err != nil {
+	if err := m.Check(o); err != nil {
 		return err
 	}
 	var wg sync.WaitGroup
@@ -52,7 +52,8 @@ func Run(ctx context.Context, m Mapping, o Options) error {
 	return errors.Join(errs...)
 }
 
-func (m Mapping) check(o Options) error {
+// Check says what is wrong with a mapping, if anything is.
+func (m Mapping) Check(o Options) error {
 	switch {
 	case m.BatchSize < 1 || m.BatchSize > 10_000:
 		return fmt.Errorf("event source mapping %s: BatchSize must be 1 to 10000, not %d", m.Name, m.BatchSize)

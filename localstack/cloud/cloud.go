@@ -1,0 +1,244 @@
+// Package cloud is the whole local cloud as one value: it reads a template and runs what stands
+// there, on one port, in one process.
+package cloud
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/duet-chat/duet/localstack/cognito"
+	"github.com/duet-chat/duet/localstack/dynamodb"
+	"github.com/duet-chat/duet/localstack/gateway"
+	"github.com/duet-chat/duet/localstack/lambda"
+	"github.com/duet-chat/duet/localstack/meter"
+	"github.com/duet-chat/duet/localstack/storage"
+	"github.com/duet-chat/duet/localstack/streams"
+	"github.com/duet-chat/duet/localstack/template"
+)
+
+// What the local cloud calls itself.
+const (
+	Region  = "us-east-1"
+	Account = "000000000000"
+	stack   = "duet"
+)
+
+// Modes of running functions.
+const (
+	InProcess = "inprocess" // in this process: fast, one debugger
+	Process   = "process"   // as the binaries that SAM would deploy
+)
+
+// Config of a local cloud. Only Template is required.
+type Config struct {
+	Template string // file
+	Port     int    // 0 picks a free one
+	Dir      string // where data is kept; "" keeps it in memory
+	// Functions is InProcess, the default, or Process.
+	Functions  string
+	Parameters map[string]string // of the template, over its defaults
+	// PasswordCost is bcrypt's; 0 is its default.
+	PasswordCost int
+	// Limits of the gateway; zero values are AWS's.
+	Limits gateway.Limits
+	Log    *slog.Logger // nil is silence
+}
+
+// Cloud is a local cloud that runs.
+type Cloud struct {
+	url    string
+	stack  *template.Stack
+	meter  *meter.Meter
+	log    *slog.Logger
+	ready  time.Duration
+	store  *storage.Store
+	db     *dynamodb.DB
+	pools  *cognito.Pools
+	api    *gateway.Gateway // nil without an API
+	server *http.Server
+	queues *queues
+
+	functions interface {
+		lambda.Invoker
+		Close(context.Context) error
+	}
+	stop    context.CancelFunc // of the mappings and the sweep
+	running sync.WaitGroup
+}
+
+// closeTimeout bounds what Close waits for: Ctrl-C ends everything within a second.
+const closeTimeout = 900 * time.Millisecond
+
+// Start starts a local cloud; when it returns, everything answers.
+func Start(ctx context.Context, o Config) (_ *Cloud, err error) {
+	began := time.Now()
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	listener, err := listen(o.Port)
+	if err != nil {
+		return nil, err
+	}
+	host := "localhost:" + strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
+	c := &Cloud{url: "http://" + host, meter: meter.New(), log: o.Log}
+	defer func() {
+		if err != nil {
+			_ = listener.Close()
+			c.closeParts(ctx)
+		}
+	}()
+	if c.store, err = storage.Open(o.Dir); err != nil {
+		return nil, err
+	}
+	if c.db, err = dynamodb.New(dynamodb.Options{Store: c.store, Region: Region, Account: Account, Now: time.Now, Meter: c.meter, Log: o.Log}); err != nil {
+		return nil, err
+	}
+	c.stack, err = template.Load(o.Template, template.Options{
+		Parameters: o.Parameters, Stack: stack, Region: Region, Account: Account, Host: host, CreateTable: c.db.EnsureTable,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := c.startFunctions(ctx, o, host); err != nil {
+		return nil, err
+	}
+	c.pools, err = cognito.New(cognito.Options{
+		Pools: c.stack.Pools, Store: c.store, Invoker: c.functions, BaseURL: c.url, Region: Region, Account: Account,
+		Now: time.Now, Log: o.Log, PasswordCost: o.PasswordCost,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if c.stack.API != nil {
+		c.api, err = gateway.New(*c.stack.API, gateway.Options{
+			Invoker: c.functions, Region: Region, Account: Account, Meter: c.meter, Log: o.Log, Limits: o.Limits,
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if err := c.startBackground(); err != nil {
+		return nil, err
+	}
+	c.server = &http.Server{
+		Handler:           c,
+		ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
+	}
+	c.running.Go(func() { _ = c.server.Serve(listener) }) // ends with http.ErrServerClosed
+	c.ready = time.Since(began)
+	return c, nil
+}
+
+func listen(port int) (net.Listener, error) {
+	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("port %d is in use: stop what runs there (another local cloud?), or choose another with --port", port)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("port %d cannot be opened: %w", port, err)
+	}
+	return listener, nil
+}
+
+// startBackground starts what runs by itself: the event source mappings and the sweep of
+// expired items.
+func (c *Cloud) startBackground() error {
+	ctx, stop := context.WithCancel(context.Background())
+	c.stop = stop
+	c.queues = &queues{store: c.store, arns: c.stack.Queues}
+	for _, m := range c.stack.Mappings {
+		source, err := c.db.Stream(m.StreamARN)
+		if err != nil {
+			return fmt.Errorf("event source mapping %s: %w", m.Name, err)
+		}
+		o := streams.Options{
+			Source: source, Invoker: c.functions, Checkpoints: checkpoints{c.store}, Failures: c.queues,
+			Now: time.Now, Sleep: sleep, Jitter: func(d time.Duration) time.Duration { return rand.N(d) + 1 }, Log: c.log,
+		}
+		if err := m.Check(o); err != nil {
+			return err
+		}
+		c.running.Go(func() { _ = streams.Run(ctx, m, o) }) // it logs what stops it
+	}
+	c.running.Go(func() { c.sweep(ctx) })
+	return nil
+}
+
+// sweepEvery is how often expired items are looked for: AWS takes up to days.
+const sweepEvery = 5 * time.Minute
+
+func (c *Cloud) sweep(ctx context.Context) {
+	for sleep(ctx, sweepEvery) == nil {
+		if err := c.db.Sweep(); err != nil {
+			c.log.ErrorContext(ctx, "expired items cannot be removed", "error", err)
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// URL is where everything answers, as in http://localhost:4566.
+func (c *Cloud) URL() string { return c.url }
+
+// Outputs are the stack's outputs, named as in the template.
+func (c *Cloud) Outputs() map[string]string { return c.stack.Outputs }
+
+// Meter counts what the stack uses.
+func (c *Cloud) Meter() *meter.Meter { return c.meter }
+
+// StartupTime is how long Start took.
+func (c *Cloud) StartupTime() time.Duration { return c.ready }
+
+// Close ends everything within a second. What was acknowledged stays, in memory of course not.
+func (c *Cloud) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	return c.closeParts(ctx)
+}
+
+// closeParts closes what has been started, in reverse order.
+func (c *Cloud) closeParts(ctx context.Context) error {
+	var errs []error
+	if c.api != nil {
+		errs = append(errs, c.api.Shutdown(ctx))
+	}
+	if c.server != nil {
+		errs = append(errs, c.server.Close())
+	}
+	if c.stop != nil {
+		c.stop()
+	}
+	c.running.Wait()
+	if c.functions != nil {
+		errs = append(errs, c.functions.Close(ctx))
+	}
+	if c.pools != nil {
+		errs = append(errs, c.pools.Close())
+	}
+	if c.db != nil {
+		errs = append(errs, c.db.Close())
+	}
+	if c.store != nil {
+		errs = append(errs, c.store.Close())
+	}
+	return errors.Join(errs...)
+}

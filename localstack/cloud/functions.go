@@ -1,0 +1,131 @@
+package cloud
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/duet-chat/duet/internal/function"
+	"github.com/duet-chat/duet/internal/handler/authorize"
+	"github.com/duet-chat/duet/internal/handler/connect"
+	"github.com/duet-chat/duet/internal/handler/deliver"
+	"github.com/duet-chat/duet/internal/handler/disconnect"
+	"github.com/duet-chat/duet/internal/handler/fallback"
+	"github.com/duet-chat/duet/internal/handler/history"
+	"github.com/duet-chat/duet/internal/handler/ping"
+	"github.com/duet-chat/duet/internal/handler/register"
+	"github.com/duet-chat/duet/internal/handler/send"
+	"github.com/duet-chat/duet/internal/handler/sync"
+	"github.com/duet-chat/duet/localstack/lambda"
+)
+
+// registry holds the product's functions by their folders. This file is the only one of the
+// local cloud that knows the product.
+var registry = map[string]function.Constructor{
+	"authorize":  authorize.New,
+	"connect":    connect.New,
+	"deliver":    deliver.New,
+	"disconnect": disconnect.New,
+	"fallback":   fallback.New,
+	"history":    history.New,
+	"ping":       ping.New,
+	"register":   register.New,
+	"send":       send.New,
+	"sync":       sync.New,
+}
+
+func (c *Cloud) startFunctions(ctx context.Context, o Config, host string) (err error) {
+	options := lambda.Options{
+		Functions: c.stack.Functions, Region: Region, Account: Account, Now: time.Now, Meter: c.meter, Log: o.Log,
+	}
+	switch o.Functions {
+	case "", InProcess:
+		services := &inProcessServices{cloud: c, host: host}
+		c.functions, err = lambda.NewInProcess(options, registry, aws.Config{
+			Region:       Region,
+			Credentials:  aws.AnonymousCredentials{},
+			HTTPClient:   services,
+			BaseEndpoint: aws.String("http://" + host),
+		}, &http.Client{Transport: services, Timeout: 5 * time.Second})
+	case Process:
+		var cache string
+		if cache, err = os.UserCacheDir(); err != nil {
+			return fmt.Errorf("there is no folder for the functions' binaries: %w", err)
+		}
+		c.functions, err = lambda.NewProcess(ctx, options, lambda.ProcessOptions{
+			Dir: filepath.Dir(o.Template), Cache: filepath.Join(cache, "duet", "functions"), Endpoint: "http://" + host,
+		})
+	default:
+		err = fmt.Errorf("functions run %s or %s, not %q", InProcess, Process, o.Functions)
+	}
+	return err
+}
+
+// inProcessServices answers the requests of functions that run in this process by calling the
+// services directly: no socket, no connection pool.
+type inProcessServices struct {
+	cloud *Cloud
+	host  string
+}
+
+// Do implements aws.HTTPClient.
+func (s *inProcessServices) Do(r *http.Request) (*http.Response, error) { return s.RoundTrip(r) }
+
+// RoundTrip implements http.RoundTripper. Other hosts than this process are asked over the network.
+func (s *inProcessServices) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Host != s.host {
+		return http.DefaultTransport.RoundTrip(r)
+	}
+	if target := r.Header.Get("X-Amz-Target"); strings.HasPrefix(target, "DynamoDB") {
+		body, err := readBody(r)
+		if err != nil {
+			return nil, err
+		}
+		status, response := s.cloud.db.Do(r.Context(), target, body)
+		return &http.Response{
+			StatusCode: status, ProtoMajor: 1, ProtoMinor: 1,
+			Header:        http.Header{"Content-Type": {"application/x-amz-json-1.0"}},
+			Body:          io.NopCloser(bytes.NewReader(response)),
+			ContentLength: int64(len(response)), Request: r,
+		}, nil
+	}
+	w := &response{header: http.Header{}, status: http.StatusOK}
+	s.cloud.ServeHTTP(w, r)
+	return &http.Response{
+		StatusCode: w.status, Status: strconv.Itoa(w.status), ProtoMajor: 1, ProtoMinor: 1, Header: w.header,
+		Body: io.NopCloser(&w.body), ContentLength: int64(w.body.Len()), Request: r,
+	}, nil
+}
+
+func readBody(r *http.Request) ([]byte, error) {
+	if r.Body == nil {
+		return nil, nil
+	}
+	defer r.Body.Close()
+	if r.ContentLength > 0 {
+		body := make([]byte, r.ContentLength)
+		_, err := io.ReadFull(r.Body, body)
+		return body, err
+	}
+	return io.ReadAll(r.Body)
+}
+
+// response is a ResponseWriter in memory.
+type response struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (w *response) Header() http.Header         { return w.header }
+func (w *response) WriteHeader(status int)      { w.status = status }
+func (w *response) Write(p []byte) (int, error) { return w.body.Write(p) }

@@ -1,0 +1,116 @@
+package cloud
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+)
+
+// ServeHTTP is the one port: it finds the service that a request is for.
+func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path := r.URL.Path
+	switch {
+	case strings.HasPrefix(path, "/_local/"):
+		c.serveLocal(w, r)
+	case c.api != nil && c.isStage(path):
+		c.api.ServeHTTP(w, r)
+	case r.Method == http.MethodPost && path == "/":
+		c.serveTarget(w, r)
+	case strings.Contains(path, "/.well-known/"):
+		c.pools.ServeHTTP(w, r)
+	default:
+		refuse(w, http.StatusNotFound, fmt.Sprintf("there is nothing at %s %s: the local cloud serves the WebSocket API at /%s, the AWS JSON APIs by POST to /, and /_local/outputs, /_local/usage, /_local/health", r.Method, path, c.stage()))
+	}
+}
+
+func (c *Cloud) stage() string {
+	if c.stack.API == nil {
+		return ""
+	}
+	return c.stack.API.Stage
+}
+
+func (c *Cloud) isStage(path string) bool {
+	rest, ok := strings.CutPrefix(path, "/"+c.stage())
+	return ok && (rest == "" || rest[0] == '/')
+}
+
+// serveTarget serves the AWS JSON protocols, whose operation is in a header.
+func (c *Cloud) serveTarget(w http.ResponseWriter, r *http.Request) {
+	target := r.Header.Get("X-Amz-Target")
+	switch service, _, _ := strings.Cut(target, "."); service {
+	case "DynamoDB_20120810", "DynamoDBStreams_20120810":
+		c.db.ServeHTTP(w, r)
+	case "AWSCognitoIdentityProviderService":
+		c.pools.ServeHTTP(w, r)
+	default:
+		w.Header().Set("X-Amzn-ErrorType", "UnknownOperationException")
+		refuse(w, http.StatusBadRequest, fmt.Sprintf("the local cloud serves no operation %q: it knows DynamoDB, DynamoDB Streams and Cognito user pools", target))
+	}
+}
+
+func refuse(w http.ResponseWriter, status int, message string) {
+	writeJSON(w, status, map[string]string{"message": message})
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	_ = enc.Encode(v) // the client is gone if this fails
+}
+
+// health is the answer of /_local/health.
+type health struct {
+	Status        string `json:"status"`
+	StartupMS     int64  `json:"startup_ms"`
+	ResidentBytes int64  `json:"resident_bytes"` // of this process; 0 where the system does not tell
+	Goroutines    int    `json:"goroutines"`
+}
+
+// serveLocal serves what AWS does not have: for scripts, tests and curious people.
+func (c *Cloud) serveLocal(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.Path {
+	case "/_local/outputs":
+		writeJSON(w, http.StatusOK, c.Outputs())
+	case "/_local/usage":
+		c.meter.ServeHTTP(w, r)
+	case "/_local/queues":
+		messages, err := c.queues.list()
+		if err != nil {
+			refuse(w, http.StatusInternalServerError, err.Error())
+			return
+		}
+		writeJSON(w, http.StatusOK, messages)
+	case "/_local/health":
+		writeJSON(w, http.StatusOK, health{
+			Status: "ready", StartupMS: c.ready.Milliseconds(), ResidentBytes: Resident(), Goroutines: runtime.NumGoroutine(),
+		})
+	default:
+		refuse(w, http.StatusNotFound, "the local cloud has /_local/outputs, /_local/usage, /_local/queues and /_local/health")
+	}
+}
+
+// Resident is the memory that this process holds, in bytes, 0 where the system does not tell.
+// Source: proc(5), /proc/pid/statm.
+func Resident() int64 {
+	statm, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(statm))
+	if len(fields) < 2 {
+		return 0
+	}
+	pages, err := strconv.ParseInt(fields[1], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return pages * int64(os.Getpagesize())
+}

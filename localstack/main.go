@@ -1,0 +1,116 @@
+// Localstack is Duet's local cloud: it runs template.yaml in one process, without Docker, Java or
+// an account. It is not the product of that name.
+//
+//	go run ./localstack --port 4566 --data .duet
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/duet-chat/duet/localstack/cloud"
+)
+
+type flags struct {
+	Port      int               `default:"4566" help:"Port on 127.0.0.1; 0 picks a free one."`
+	Data      string            `placeholder:"DIR" help:"Keep everything in this folder, durable before it is acknowledged. Default: in memory."`
+	Functions string            `enum:"inprocess,process" default:"inprocess" help:"Run functions in this process, or as the binaries that SAM deploys."`
+	Template  string            `default:"template.yaml" placeholder:"FILE" help:"The stack."`
+	Outputs   string            `placeholder:"FILE" help:"Write the stack's outputs to this file as JSON, once ready."`
+	Parameter map[string]string `placeholder:"NAME=VALUE" help:"A parameter of the template."`
+	LogLevel  slog.Level        `default:"WARN" help:"DEBUG, INFO (a line per frame), WARN or ERROR."`
+}
+
+func main() {
+	var f flags
+	kong.Parse(&f, kong.Name("localstack"), kong.Description("Duet's local cloud: the whole stack in one process."))
+	// Garbage is short-lived here: collecting half as often costs little memory and saves processor.
+	debug.SetGCPercent(200)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, f); err != nil {
+		fmt.Fprintln(os.Stderr, "localstack:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, f flags) error {
+	if _, ok := f.Parameter["LogLevel"]; !ok {
+		if f.Parameter == nil {
+			f.Parameter = map[string]string{}
+		}
+		f.Parameter["LogLevel"] = f.LogLevel.String()
+	}
+	c, err := cloud.Start(ctx, cloud.Config{
+		Template: f.Template, Port: f.Port, Dir: f.Data, Functions: f.Functions, Parameters: f.Parameter,
+		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: f.LogLevel})),
+	})
+	if err != nil {
+		return err
+	}
+	if f.Outputs != "" {
+		if err := writeOutputs(f.Outputs, c.Outputs()); err != nil {
+			_ = c.Close()
+			return err
+		}
+	}
+	greet(c, f)
+	<-ctx.Done()
+	return c.Close()
+}
+
+// writeOutputs writes the file in one step, so that who waits for it never reads half of it.
+func writeOutputs(file string, outputs map[string]string) error {
+	j, err := json.MarshalIndent(outputs, "", "  ")
+	if err != nil {
+		return err
+	}
+	temporary := filepath.Join(filepath.Dir(file), "."+filepath.Base(file)+".new")
+	if err := os.WriteFile(temporary, append(j, '\n'), 0o644); err != nil {
+		return fmt.Errorf("outputs cannot be written: %w", err)
+	}
+	if err := os.Rename(temporary, file); err != nil {
+		return fmt.Errorf("outputs cannot be written: %w", err)
+	}
+	return nil
+}
+
+func greet(c *cloud.Cloud, f flags) {
+	where, data := "", "in memory: gone when this ends; --data DIR keeps it"
+	if f.Port != 4566 {
+		where = " --endpoint " + c.URL()
+	}
+	if f.Data != "" {
+		data = f.Data
+	}
+	fmt.Printf(`Duet's local cloud is ready (%d ms, %d MB).
+
+  WebSocket API  %s
+  AWS APIs       %s   (DynamoDB, DynamoDB Streams, Cognito: aws … --endpoint-url %s)
+  Outputs        %s/_local/outputs
+  Usage          %s/_local/usage
+  Data           %s
+
+In another terminal:
+
+  go run ./cmd/duet%s signup alice
+  go run ./cmd/duet%s signup bob
+  go run ./cmd/duet%s chat bob --as alice
+
+and in a third one:
+
+  go run ./cmd/duet%s chat alice --as bob
+
+Ctrl-C ends it.
+`, c.StartupTime().Milliseconds(), cloud.Resident()>>20, c.Outputs()["WebSocketUrl"], c.URL(), c.URL(), c.URL(), c.URL(), data,
+		where, where, where, where)
+}
