@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -64,6 +65,22 @@ func TestTokensHaveCognitosClaims(t *testing.T) {
 	}
 	if id["jti"] == access["jti"] {
 		t.Error("both tokens have one jti")
+	}
+}
+
+func TestIDTokenShowsAttributes(t *testing.T) {
+	w := newWorld(t, functions{"PreSignUp": respond(`{"response":{"autoConfirmUser":true,"autoVerifyEmail":true}}`)})
+	_, err := w.sdk.SignUp(t.Context(), &cognitoidentityprovider.SignUpInput{
+		ClientId: &clientID, Username: aws.String("alice"), Password: aws.String(password),
+		UserAttributes: []types.AttributeType{
+			{Name: aws.String("email"), Value: aws.String("a@example.com")},
+			{Name: aws.String("token_use"), Value: aws.String("access")}, // must not become a claim
+		},
+	})
+	refused(t, err, "", "")
+	_, id := claimsOf(t, *w.again().IdToken)
+	if id["email"] != "a@example.com" || id["email_verified"] != true || id["token_use"] != "id" {
+		t.Errorf("id token: %v", id)
 	}
 }
 
@@ -292,4 +309,30 @@ func TestAdminGetAndDelete(t *testing.T) {
 	refused(t, err, "UserNotFoundException", "User does not exist.")
 	_, err = sdk.AdminGetUser(t.Context(), &cognitoidentityprovider.AdminGetUserInput{UserPoolId: aws.String("us-east-1_other"), Username: aws.String("alice")})
 	refused(t, err, "ResourceNotFoundException", "User pool us-east-1_other does not exist.")
+}
+
+func BenchmarkSignIn(b *testing.B) {
+	// What a sign-in costs apart from the password, whose cost is chosen: two signatures, mostly.
+	pools, err := cognito.New(cognito.Options{
+		Pools: []cognito.Pool{{ID: poolID, PasswordPolicy: &cognito.PasswordPolicy{MinimumLength: 6}, PreSignUp: "PreSignUp",
+			Clients: []cognito.Client{{ID: clientID, ExplicitAuthFlows: []string{cognito.AllowPassword}}}}},
+		Store: &memory{data: map[string][]byte{}}, BaseURL: "http://localhost:4566", PasswordCost: 4,
+		Invoker: functions{"PreSignUp": respond(`{"response":{"autoConfirmUser":true}}`)},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = pools.Close() }) // has nothing to say
+	call := func(operation, body string) {
+		r := httptest.NewRequestWithContext(b.Context(), http.MethodPost, "/", strings.NewReader(body))
+		r.Header.Set("X-Amz-Target", cognito.TargetPrefix+operation)
+		w := httptest.NewRecorder()
+		if pools.ServeHTTP(w, r); w.Code != 200 {
+			b.Fatal(w.Body)
+		}
+	}
+	call("SignUp", `{"ClientId":"`+clientID+`","Username":"alice","Password":"`+password+`"}`)
+	for b.Loop() {
+		call("InitiateAuth", `{"ClientId":"`+clientID+`","AuthFlow":"USER_PASSWORD_AUTH","AuthParameters":{"USERNAME":"alice","PASSWORD":"`+password+`"}}`)
+	}
 }

@@ -3,8 +3,8 @@
 // check by the pool's JWKS. SDKs and the AWS CLI work on it.
 //
 // It sends no mail: a user is confirmed by the PreSignUp trigger or by AdminConfirmSignUp. It has
-// no groups, MFA, devices, client secrets or hosted UI; an operation that it does not know is
-// refused by name. Operations of administrators are open to everybody, as nobody signs requests
+// no groups, MFA, devices, client secrets, hosted UI or lock-out after wrong passwords; an operation
+// that it does not know is refused by name. Operations of administrators are open to everybody, as nobody signs requests
 // locally.
 package cognito
 

@@ -44,7 +44,10 @@ func (p *Pools) serveAPI(w http.ResponseWriter, r *http.Request) {
 	if id, err := p.uuid(); err == nil {
 		h.Set("X-Amzn-RequestId", id)
 	}
-	operation := strings.TrimPrefix(r.Header.Get("X-Amz-Target"), TargetPrefix)
+	operation, ours := strings.CutPrefix(r.Header.Get("X-Amz-Target"), TargetPrefix)
+	if !ours {
+		operation = ""
+	}
 	answer, err := p.do(r, operation)
 	var body []byte
 	if err == nil {

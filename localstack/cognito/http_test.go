@@ -23,6 +23,8 @@ func TestProtocolErrors(t *testing.T) {
 		name, target, body, kind string
 	}{
 		{"unknown operation", service + "CreateUserPool", "{}", "UnknownOperationException"},
+		{"another service's target", "Other.SignUp", "{}", "UnknownOperationException"},
+		{"no service", "SignUp", "{}", "UnknownOperationException"},
 		{"no target", "", "{}", "UnknownOperationException"},
 		{"no JSON", service + "SignUp", "name=alice", "SerializationException"},
 		{"no object", service + "SignUp", "[]", "SerializationException"},

@@ -23,7 +23,10 @@ import (
 
 	"github.com/duet-chat/duet/localstack/cognito"
 	"github.com/duet-chat/duet/localstack/lambda"
+	"github.com/duet-chat/duet/localstack/storage"
 )
+
+var _ cognito.Store = (*storage.Store)(nil)
 
 // memory is a Store in a map.
 type memory struct {

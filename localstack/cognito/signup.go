@@ -8,6 +8,7 @@ import (
 
 type attribute struct{ Name, Value string }
 
+// Requests and answers have the protocol's own field names.
 type signUpRequest struct {
 	ClientId, Username, Password string
 	UserAttributes               []attribute
@@ -40,8 +41,10 @@ func (p *Pools) signUp(ctx context.Context, in signUpRequest) (signUpAnswer, err
 	if pool.AdminOnly {
 		return none, notAuthorized("SignUp is not permitted for this user pool")
 	}
-	if _, ok := attributes["sub"]; ok {
-		return none, notAuthorized("A client attempted to write unauthorized attribute")
+	for _, own := range []string{"sub", "email_verified", "phone_number_verified"} {
+		if _, sent := attributes[own]; sent {
+			return none, notAuthorized("A client attempted to write unauthorized attribute")
+		}
 	}
 	if broken := pool.policy.check(in.Password); broken != nil {
 		return none, broken

@@ -1,12 +1,17 @@
 package cognito_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -110,6 +115,41 @@ func TestTriggersCanRefuse(t *testing.T) {
 	}
 }
 
+// Source: Cognito developer guide: 5 seconds for each call, three calls.
+func TestTriggerThatIsLateIsCalledThreeTimes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := 0
+		pools, err := cognito.New(cognito.Options{
+			Pools: []cognito.Pool{{ID: poolID, PreSignUp: "PreSignUp", Clients: []cognito.Client{{ID: clientID}}}},
+			Store: &memory{data: map[string][]byte{}}, BaseURL: "http://localhost:4566", PasswordCost: 4,
+			Invoker: late{&calls},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(`{"ClientId":"`+clientID+`","Username":"alice","Password":"`+password+`"}`))
+		r.Header.Set("X-Amz-Target", cognito.TargetPrefix+"SignUp")
+		w := httptest.NewRecorder()
+		pools.ServeHTTP(w, r)
+		if took := time.Since(begin); calls != 3 || took != 15*time.Second || !strings.Contains(w.Body.String(), "UnexpectedLambdaException") {
+			t.Errorf("%d calls in %s, then %s", calls, took, w.Body)
+		}
+		if err := pools.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// late is an Invoker whose functions never answer in time.
+type late struct{ calls *int }
+
+func (l late) Invoke(ctx context.Context, _ string, _ []byte) (lambda.Result, error) {
+	*l.calls++
+	<-ctx.Done()
+	return lambda.Result{}, ctx.Err()
+}
+
 func TestSignUpValidates(t *testing.T) {
 	w := newWorld(t, nil)
 	w.member()
@@ -126,6 +166,7 @@ func TestSignUpValidates(t *testing.T) {
 		{"a space in the password", clientID, "bob", "Correct horse 7", "", "InvalidParameterException", ""},
 		{"too long a password", clientID, "bob", strings.Repeat("Aa1-", 65), "", "InvalidParameterException", ""},
 		{"a sub of one's own", clientID, "bob", password, "sub", "NotAuthorizedException", "A client attempted to write unauthorized attribute"},
+		{"verified by oneself", clientID, "bob", password, "email_verified", "NotAuthorizedException", "A client attempted to write unauthorized attribute"},
 		{"short", clientID, "bob", "Aa1-567", "", "InvalidPasswordException", "Password did not conform with policy: Password not long enough"},
 		{"no lower case", clientID, "bob", "CORRECT-7", "", "InvalidPasswordException", "Password did not conform with policy: Password must have lowercase characters"},
 		{"no upper case", clientID, "bob", "correct-7", "", "InvalidPasswordException", "Password did not conform with policy: Password must have uppercase characters"},

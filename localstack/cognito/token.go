@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -51,8 +52,12 @@ func (p *Pools) tokens(ctx context.Context, c *client, u *user, id string, s *se
 	}
 	claims["aud"], claims["cognito:username"] = c.ID, u.Name
 	for name, value := range u.Attributes {
-		if _, taken := claims[name]; !taken {
-			claims[name] = value
+		if _, taken := claims[name]; taken {
+			continue
+		}
+		claims[name] = value
+		if strings.HasSuffix(name, "_verified") {
+			claims[name] = value == "true"
 		}
 	}
 	identity, err = c.pool.signer.sign(claims)
