@@ -87,6 +87,49 @@ func decode[T any](t *testing.T, event []byte, want T) {
 	}
 }
 
+func TestPostConfirmationRunsWhenTheCallerHasGone(t *testing.T) {
+	ctx, leave := context.WithCancel(t.Context())
+	var seen error
+	pools, err := cognito.New(cognito.Options{
+		Pools: []cognito.Pool{{ID: poolID, PreSignUp: "PreSignUp", PostConfirmation: "PostConfirmation", Clients: []cognito.Client{{ID: clientID}}}},
+		Store: &memory{data: map[string][]byte{}}, BaseURL: "http://localhost:4566", PasswordCost: 4,
+		Invoker: invoker(func(ctx context.Context, name string, event []byte) (lambda.Result, error) {
+			if name == "PostConfirmation" {
+				leave()
+				seen = ctx.Err()
+				return lambda.Result{Payload: event}, nil
+			}
+			return lambda.Result{Payload: []byte(`{"response":{"autoConfirmUser":true}}`)}, nil
+		}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	signUp(ctx, pools)
+	if ctx.Err() == nil || seen != nil {
+		t.Errorf("the trigger ran: %v; its context: %v", ctx.Err() != nil, seen)
+	}
+	if err := pools.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// invoker is an Invoker that is one function.
+type invoker func(ctx context.Context, name string, event []byte) (lambda.Result, error)
+
+func (f invoker) Invoke(ctx context.Context, name string, event []byte) (lambda.Result, error) {
+	return f(ctx, name, event)
+}
+
+// signUp signs alice up without a network.
+func signUp(ctx context.Context, pools *cognito.Pools) *httptest.ResponseRecorder {
+	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/", strings.NewReader(`{"ClientId":"`+clientID+`","Username":"alice","Password":"`+password+`"}`))
+	r.Header.Set("X-Amz-Target", cognito.TargetPrefix+"SignUp")
+	w := httptest.NewRecorder()
+	pools.ServeHTTP(w, r)
+	return w
+}
+
 func TestTriggersCanRefuse(t *testing.T) {
 	withPost := func(p *cognito.Pool) { p.PostConfirmation = "PostConfirmation" }
 	yes := respond(`{"response":{"autoConfirmUser":true}}`)
@@ -122,16 +165,17 @@ func TestTriggerThatIsLateIsCalledThreeTimes(t *testing.T) {
 		pools, err := cognito.New(cognito.Options{
 			Pools: []cognito.Pool{{ID: poolID, PreSignUp: "PreSignUp", Clients: []cognito.Client{{ID: clientID}}}},
 			Store: &memory{data: map[string][]byte{}}, BaseURL: "http://localhost:4566", PasswordCost: 4,
-			Invoker: late{&calls},
+			Invoker: invoker(func(ctx context.Context, _ string, _ []byte) (lambda.Result, error) {
+				calls++
+				<-ctx.Done()
+				return lambda.Result{}, ctx.Err()
+			}),
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		begin := time.Now()
-		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(`{"ClientId":"`+clientID+`","Username":"alice","Password":"`+password+`"}`))
-		r.Header.Set("X-Amz-Target", cognito.TargetPrefix+"SignUp")
-		w := httptest.NewRecorder()
-		pools.ServeHTTP(w, r)
+		w := signUp(t.Context(), pools)
 		if took := time.Since(begin); calls != 3 || took != 15*time.Second || !strings.Contains(w.Body.String(), "UnexpectedLambdaException") {
 			t.Errorf("%d calls in %s, then %s", calls, took, w.Body)
 		}
@@ -139,15 +183,6 @@ func TestTriggerThatIsLateIsCalledThreeTimes(t *testing.T) {
 			t.Error(err)
 		}
 	})
-}
-
-// late is an Invoker whose functions never answer in time.
-type late struct{ calls *int }
-
-func (l late) Invoke(ctx context.Context, _ string, _ []byte) (lambda.Result, error) {
-	*l.calls++
-	<-ctx.Done()
-	return lambda.Result{}, ctx.Err()
 }
 
 func TestSignUpValidates(t *testing.T) {

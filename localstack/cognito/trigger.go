@@ -82,7 +82,8 @@ func (p *Pools) preSignUp(ctx context.Context, t trigger, validation []attribute
 	return *answer.Response, nil
 }
 
-// postConfirmation tells the PostConfirmation trigger of a user who is confirmed.
+// postConfirmation tells the PostConfirmation trigger of a user who is confirmed. The user stands in
+// the store by then, so the trigger runs even when the caller has gone.
 func (p *Pools) postConfirmation(ctx context.Context, t trigger) error {
 	if t.pool.PostConfirmation == "" {
 		return nil
@@ -94,7 +95,7 @@ func (p *Pools) postConfirmation(ctx context.Context, t trigger) error {
 	attributes["sub"], attributes["cognito:user_status"] = t.user.Sub, t.user.Status
 	request := triggerRequest{UserAttributes: attributes, ClientMetadata: t.metadata}
 	var answer map[string]json.RawMessage
-	return p.call(ctx, t, "PostConfirmation", "PostConfirmation_ConfirmSignUp", t.pool.PostConfirmation, request, struct{}{}, &answer)
+	return p.call(context.WithoutCancel(ctx), t, "PostConfirmation", "PostConfirmation_ConfirmSignUp", t.pool.PostConfirmation, request, struct{}{}, &answer)
 }
 
 // call invokes a trigger's function and decodes its answer. What the function says in its error is
