@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/pprof"
 	"os"
 	"runtime"
 	"strconv"
@@ -76,6 +77,10 @@ type health struct {
 
 // serveLocal serves what AWS does not have: for scripts, tests and curious people.
 func (c *Cloud) serveLocal(w http.ResponseWriter, r *http.Request) {
+	if profile, ok := strings.CutPrefix(r.URL.Path, "/_local/pprof/"); ok {
+		serveProfile(w, r, profile)
+		return
+	}
 	switch r.URL.Path {
 	case "/_local/outputs":
 		writeJSON(w, http.StatusOK, c.Outputs())
@@ -93,7 +98,19 @@ func (c *Cloud) serveLocal(w http.ResponseWriter, r *http.Request) {
 			Status: "ready", StartupMS: c.ready.Milliseconds(), ResidentBytes: Resident(), Goroutines: runtime.NumGoroutine(),
 		})
 	default:
-		refuse(w, http.StatusNotFound, "the local cloud has /_local/outputs, /_local/usage, /_local/queues and /_local/health")
+		refuse(w, http.StatusNotFound, "the local cloud has /_local/outputs, /_local/usage, /_local/queues, /_local/health and /_local/pprof/")
+	}
+}
+
+// serveProfile serves the process's profiles: go tool pprof URL/_local/pprof/profile
+func serveProfile(w http.ResponseWriter, r *http.Request, name string) {
+	switch name {
+	case "profile":
+		pprof.Profile(w, r)
+	case "trace":
+		pprof.Trace(w, r)
+	default:
+		pprof.Handler(name).ServeHTTP(w, r)
 	}
 }
 
