@@ -21,7 +21,8 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.api.ServeHTTP(w, r)
 	case r.Method == http.MethodPost && path == "/":
 		c.serveTarget(w, r)
-	case strings.Contains(path, "/.well-known/"):
+	case strings.Contains(path, "/.well-known/"), r.Method == http.MethodOptions && path == "/": // a browser's preflight
+
 		c.pools.ServeHTTP(w, r)
 	default:
 		refuse(w, http.StatusNotFound, fmt.Sprintf("there is nothing at %s %s: the local cloud serves the WebSocket API at /%s, the AWS JSON APIs by POST to /, and /_local/outputs, /_local/usage, /_local/health", r.Method, path, c.stage()))

@@ -352,6 +352,11 @@ func (r *reader) readPool(res *resource, p *node) error {
 		}
 		pool.CaseInsensitive = !sensitive
 	}
+	if a := p.at("AdminCreateUserConfig"); a != nil {
+		if pool.AdminOnly, err = a.boolean("AllowAdminCreateUserOnly", false); err != nil {
+			return err
+		}
+	}
 	if n := p.at("Policies").at("PasswordPolicy"); n != nil {
 		policy := cognito.PasswordPolicy{}
 		if err := n.into(&policy, "MinimumLength", "RequireUppercase", "RequireLowercase", "RequireNumbers", "RequireSymbols"); err != nil {

@@ -61,7 +61,10 @@ func (s *server) connect(ctx context.Context, e route.Lifecycle) (route.Response
 	if err != nil {
 		return route.Response{}, err
 	}
-	older, count := triage(others, e.Device, now)
+	older, count, late := triage(others, e.Session, now)
+	if late {
+		return refuse(http.StatusConflict, "a newer connection of this device exists already")
+	}
 	if count >= s.most {
 		return refuse(http.StatusTooManyRequests, fmt.Sprintf("%s has %d connections already: close one first", e.User, count))
 	}
@@ -92,17 +95,20 @@ func (s *server) register(ctx context.Context, u chat.User, now time.Time) error
 }
 
 // triage finds the older connections of the same device, which the new one replaces, and counts
-// those of other devices. Rows that outlived API Gateway's limit do not count.
-func triage(others []chat.Connection, d chat.Device, now time.Time) (older []chat.Connection, count int) {
+// those of other devices. late says that this handshake took so long that a newer one of its device
+// has overtaken it: the newer stays. Rows that outlived API Gateway's limit do not count.
+func triage(others []chat.Connection, own route.Session, now time.Time) (older []chat.Connection, count int, late bool) {
 	for _, c := range others {
 		switch {
-		case c.Device == d:
+		case c.Device == own.Device && c.ConnectedAt > own.ConnectedAt:
+			late = true
+		case c.Device == own.Device:
 			older = append(older, c)
 		case now.UnixMilli()-c.ConnectedAt < chat.MaxConnectionAge.Milliseconds():
 			count++
 		}
 	}
-	return older, count
+	return older, count, late
 }
 
 // replace ends an older connection of the same device. What fails is left to the posts that are

@@ -23,6 +23,7 @@ import (
 // triggers up to three times.
 type Registry interface {
 	RegisterUser(ctx context.Context, u chat.User, at time.Time) error
+	IsRegistered(ctx context.Context, u chat.User) (bool, error)
 }
 
 type triggers struct {
@@ -30,7 +31,7 @@ type triggers struct {
 	users Registry
 }
 
-// New builds the function. It writes to USERS_TABLE.
+// New builds the function. It reads and writes USERS_TABLE.
 func New(env function.Env) (lambda.Handler, error) {
 	v, err := env.Require("USERS_TABLE")
 	if err != nil {
@@ -82,7 +83,11 @@ var errUnfinished = errors.New("registration was not finished: sign in and conne
 func (t *triggers) handle(ctx context.Context, e *event) error {
 	switch e.TriggerSource {
 	case "PreSignUp_SignUp", "PreSignUp_AdminCreateUser", "PreSignUp_ExternalProvider":
-		if _, err := t.user(e); err != nil {
+		u, err := t.user(e)
+		if err != nil {
+			return err
+		}
+		if err := t.free(ctx, u); err != nil {
 			return err
 		}
 		// There is no mail to confirm: a name and a password are all that an account has.
@@ -98,6 +103,20 @@ func (t *triggers) handle(ctx context.Context, e *event) error {
 		return nil // a new password is no new user
 	}
 	return fmt.Errorf("trigger %.50q is not for this function: see the user pool's LambdaConfig", e.TriggerSource)
+}
+
+// free refuses a name that somebody has, or had: who takes the name of a deleted account would see
+// that account's conversations (G9).
+func (t *triggers) free(ctx context.Context, u chat.User) error {
+	known, err := t.users.IsRegistered(ctx, u)
+	if err != nil {
+		t.env.Log.ErrorContext(ctx, "sign-up cannot be checked", "user", u, "error", err)
+		return refusal{errors.New("sign-up is not possible just now: try again")}
+	}
+	if known {
+		return refusal{fmt.Errorf("the user name %q is taken: choose another", u)}
+	}
+	return nil
 }
 
 // user checks the user's name.

@@ -33,6 +33,11 @@ func (r *registry) RegisterUser(_ context.Context, u chat.User, at time.Time) er
 	return r.err
 }
 
+func (r *registry) IsRegistered(_ context.Context, u chat.User) (bool, error) {
+	_, ok := r.users[u]
+	return ok, r.err
+}
+
 func env(log *bytes.Buffer) function.Env {
 	return function.Env{
 		Getenv: func(string) string { return "" },
@@ -92,6 +97,15 @@ func parse(t *testing.T, s string) (v any) {
 		t.Fatalf("%s: %v", s, err)
 	}
 	return v
+}
+
+// G9: whoever took the name of a deleted account would see that account's conversations.
+func TestG9_NameOfADeletedAccountStaysTaken(t *testing.T) {
+	h := register.NewWith(env(new(bytes.Buffer)), &registry{users: map[chat.User]time.Time{"alice": start}})
+	answer, err := h.Invoke(t.Context(), []byte(event("PreSignUp_SignUp", "alice", "{}")))
+	if err == nil || !strings.Contains(err.Error(), "taken") {
+		t.Errorf("sign-up with the name of a registered user = %s, %v, want it refused", answer, err)
+	}
 }
 
 // Cognito shows people the text of any error.
