@@ -1,112 +1,143 @@
 package streams
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"slices"
 	"time"
 
 	"github.com/duet-chat/duet/localstack/lambda"
 )
 
-// Conditions under which a batch is given up, as the failure message names them.
-const (
-	retriesExhausted = "RetryAttemptsExhausted"
-	ageExceeded      = "RecordAgeExceeded"
-)
-
-// process brings a batch to its end: processed, or given up. An error means that all ends.
-func (p *poller) process(ctx context.Context, batch []Record) error {
-	failures, invokes, throttles := 0, 0, 0
-	for len(batch) > 0 {
-		if p.MaximumRecordAge > 0 {
-			fresh := slices.IndexFunc(batch, func(r Record) bool { return p.Now().Sub(r.At) <= p.MaximumRecordAge })
-			if fresh < 0 {
-				fresh = len(batch)
-			}
-			if fresh > 0 {
-				if err := p.giveUp(ctx, batch[:fresh], ageExceeded, invokes, lambda.Result{}); err != nil {
-					return err
-				}
-				batch = batch[fresh:]
-				continue
-			}
-		}
-		result, err := p.Invoker.Invoke(ctx, p.Function, event(batch))
+// process brings a batch to its end: processed, or given up. invokes is how often its records have
+// been tried before as part of a larger batch. An error means that all ends.
+//
+//	whole failure ── bisecting, 2 records or more ──► each half is a batch of its own
+//	              └─ else ──► retried, until MaximumRetryAttempts or MaximumRecordAge
+//	partial failure ──► what is left is a batch of its own, whose next try is its first retry
+//
+// What AWS does with a response that names the first record of several is not documented: it bisects
+// "at the returned sequence number", which would cut nothing off. Here that is a whole failure, so
+// that bisecting isolates the record.
+// Source: Lambda developer guide, "Retain discarded records", "Partial batch response" of DynamoDB.
+func (s *shard) process(ctx context.Context, batch []entry, invokes int) error {
+	failures, throttles := 0, 0
+	for {
+		n, err := s.giveUpOld(ctx, batch, invokes)
 		if err != nil {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			// Not the function's fault, so it costs none of its retries.
-			p.Log.WarnContext(ctx, "batch could not be invoked", "mapping", p.Name, "error", err)
+			return err
+		}
+		if batch = batch[n:]; len(batch) == 0 {
+			return nil
+		}
+		result, err := s.Invoker.Invoke(ctx, s.Function, event(batch))
+		if ctx.Err() != nil {
+			return ctx.Err() // whatever came of it: the batch comes again
+		}
+		if err != nil {
+			// Throttled, or otherwise not the function's fault: it costs none of its retries.
 			throttles++
-			if err := p.Sleep(ctx, p.Jitter(backoff(throttles))); err != nil {
+			s.Log.WarnContext(ctx, "batch could not be invoked", "mapping", s.Name, "shard", s.id, "function", s.Function, "error", err)
+			if err := s.pause(ctx, throttles); err != nil {
 				return err
 			}
 			continue
 		}
 		invokes++
-		done := p.processed(batch, result)
+		throttles = 0
+		done := s.processed(batch, result)
+		if err := s.progress.done(batch[:done]); err != nil {
+			return err
+		}
 		switch {
 		case done == len(batch):
 			return nil
 		case done > 0:
-			// Progress: what is left is a batch of its own.
 			batch, failures = batch[done:], 0
-		case p.BisectOnError && result.FunctionError != "" && len(batch) > 1:
-			// Halving uses up no retry.
+		case s.BisectOnError && len(batch) > 1:
 			half := len(batch) / 2
-			if err := p.process(ctx, batch[:half]); err != nil {
+			if err := s.process(ctx, batch[:half], invokes); err != nil {
 				return err
 			}
-			return p.process(ctx, batch[half:])
+			return s.process(ctx, batch[half:], invokes)
 		}
-		if p.MaximumRetryAttempts >= 0 && failures >= p.MaximumRetryAttempts {
-			return p.giveUp(ctx, batch, retriesExhausted, invokes, result)
+		if s.MaximumRetryAttempts >= 0 && failures >= s.MaximumRetryAttempts {
+			return s.giveUp(ctx, batch, retriesExhausted, invokes, result)
 		}
 		failures++
-		if err := p.Sleep(ctx, p.Jitter(backoff(failures))); err != nil {
+		s.Log.WarnContext(ctx, "batch failed, and is tried again", "mapping", s.Name, "shard", s.id, "records", len(batch),
+			"first", batch[0].SequenceNumber, "failures", failures, "error_type", result.ErrorType, "error_message", result.ErrorMessage)
+		if err := s.pause(ctx, failures); err != nil {
 			return err
 		}
 	}
-	return nil
 }
 
-// backoff doubles from 100 ms to 10 s. AWS documents exponential backoff without its figures.
-func backoff(failures int) time.Duration {
-	return min(100*time.Millisecond<<min(failures-1, 10), 10*time.Second)
+// giveUpOld gives up the records at the start of the batch that are above MaximumRecordAge, and
+// returns their number.
+func (s *shard) giveUpOld(ctx context.Context, batch []entry, invokes int) (int, error) {
+	if s.MaximumRecordAge == 0 {
+		return 0, nil
+	}
+	oldest := s.Now().Add(-s.MaximumRecordAge)
+	n := slices.IndexFunc(batch, func(e entry) bool { return !e.At.Before(oldest) })
+	if n < 0 {
+		n = len(batch)
+	}
+	if n == 0 {
+		return 0, nil
+	}
+	return n, s.giveUp(ctx, batch[:n], ageExceeded, invokes, lambda.Result{})
 }
+
+// Bounds of the pause before a try: AWS documents exponential backoff without its figures.
+const (
+	firstPause = 100 * time.Millisecond
+	lastPause  = 10 * time.Second
+)
+
+// pause waits before the next try after so many failures in a row, at least 1.
+func (s *shard) pause(ctx context.Context, failures int) error {
+	most := min(firstPause<<min(failures-1, 10), lastPause)
+	return s.Sleep(ctx, s.Jitter(most))
+}
+
+// The responses of a function that reports no failures, as Go's, JavaScript's and Python's JSON
+// encoders write them: not worth decoding.
+var noFailures = [][]byte{[]byte(`{"batchItemFailures":null}`), []byte(`{"batchItemFailures":[]}`), []byte(`{"batchItemFailures": []}`), []byte(`null`), []byte(`{}`), nil}
 
 // processed is how many records of the batch, from its start, are done with.
 //
 // Of the sequence numbers that the function reports, the lowest counts: that record and all
-// after it come again. No number, an empty or an unknown one fails the whole batch.
-// Source: Lambda developer guide, "Reporting batch item failures", success and failure conditions.
-func (p *poller) processed(batch []Record, result lambda.Result) int {
+// after it come again. No number, an empty or an unknown one fails the whole batch. Names are
+// exact: another spelling of batchItemFailures means none.
+// Source: Lambda developer guide, "Configuring partial batch response with DynamoDB and Lambda",
+// success and failure conditions.
+func (s *shard) processed(batch []entry, result lambda.Result) int {
 	if result.FunctionError != "" {
 		return 0
 	}
-	if !p.ReportBatchItemFailures {
+	if !s.ReportBatchItemFailures || slices.ContainsFunc(noFailures, func(r []byte) bool { return bytes.Equal(r, result.Payload) }) {
 		return len(batch)
 	}
-	var response struct {
-		Failures []struct {
-			ID *string `json:"itemIdentifier"`
-		} `json:"batchItemFailures"`
-	}
-	if len(result.Payload) == 0 {
-		return len(batch)
-	}
+	// Maps, for encoding/json would accept the names of a struct's fields in any case.
+	var response map[string]json.RawMessage
 	if err := json.Unmarshal(result.Payload, &response); err != nil {
 		return 0
 	}
+	list, ok := response["batchItemFailures"]
+	if !ok {
+		return len(batch)
+	}
+	var failures []map[string]any
+	if err := json.Unmarshal(list, &failures); err != nil {
+		return 0
+	}
 	done := len(batch)
-	for _, failure := range response.Failures {
-		if failure.ID == nil {
-			return 0
-		}
-		at := slices.IndexFunc(batch, func(r Record) bool { return r.SequenceNumber == *failure.ID })
+	for _, failure := range failures {
+		id, _ := failure["itemIdentifier"].(string)
+		at := slices.IndexFunc(batch, func(e entry) bool { return e.SequenceNumber == id })
 		if at < 0 {
 			return 0
 		}
@@ -116,59 +147,18 @@ func (p *poller) processed(batch []Record, result lambda.Result) int {
 }
 
 // event puts a batch into the form of a Lambda event.
-func event(batch []Record) []byte {
-	size := len(`{"Records":[]}`)
+func event(batch []entry) []byte {
+	const head, tail = `{"Records":[`, `]}`
+	size := len(head) + len(tail)
 	for _, r := range batch {
 		size += len(r.JSON) + 1
 	}
-	e := append(make([]byte, 0, size), `{"Records":[`...)
+	e := append(make([]byte, 0, size), head...)
 	for i, r := range batch {
 		if i > 0 {
 			e = append(e, ',')
 		}
 		e = append(e, r.JSON...)
 	}
-	return append(e, `]}`...)
-}
-
-// giveUp describes a batch in the failure queue. As on AWS the message does not hold the
-// records: they are read from the stream by their sequence numbers.
-// Source: Lambda developer guide, "Retaining discarded batches", example record.
-func (p *poller) giveUp(ctx context.Context, batch []Record, condition string, invokes int, result lambda.Result) error {
-	first, last := batch[0], batch[len(batch)-1]
-	p.Log.ErrorContext(ctx, "batch given up", "mapping", p.Name, "condition", condition, "records", len(batch),
-		"first", first.SequenceNumber, "last", last.SequenceNumber, "error_type", result.ErrorType, "error_message", result.ErrorMessage)
-	if p.FailureQueueARN == "" {
-		return nil
-	}
-	const form = "2006-01-02T15:04:05.000Z"
-	message, err := json.Marshal(map[string]any{
-		"version":   "1.0",
-		"timestamp": p.Now().UTC().Format(form),
-		"requestContext": map[string]any{
-			"functionArn": p.Function, "condition": condition, "approximateInvokeCount": invokes,
-		},
-		"responseContext": map[string]any{
-			"statusCode": 200, "executedVersion": "$LATEST", "functionError": result.FunctionError,
-		},
-		"DDBStreamBatchInfo": map[string]any{
-			"shardId": p.shard, "streamArn": p.StreamARN, "batchSize": len(batch),
-			"startSequenceNumber": first.SequenceNumber, "endSequenceNumber": last.SequenceNumber,
-			"approximateArrivalOfFirstRecord": first.At.UTC().Format(form),
-			"approximateArrivalOfLastRecord":  last.At.UTC().Format(form),
-		},
-	})
-	if err != nil {
-		return err
-	}
-	for try := 1; ; try++ {
-		err := p.Failures.Send(ctx, p.FailureQueueARN, message)
-		if err == nil || ctx.Err() != nil {
-			return errors.Join(err, ctx.Err())
-		}
-		p.Log.ErrorContext(ctx, "failure queue does not take a batch", "queue", p.FailureQueueARN, "error", err)
-		if err := p.Sleep(ctx, p.Jitter(backoff(try))); err != nil {
-			return err
-		}
-	}
+	return append(e, tail...)
 }

@@ -14,7 +14,7 @@ type Record struct {
 	SequenceNumber string    // decimal, rising within a shard
 	ItemKey        uint64    // hash of the item's key: records of one item keep their order
 	At             time.Time // when the change was made
-	JSON           []byte    // the record as it stands in a Lambda event
+	JSON           []byte    // the record as it stands in a Lambda event; it is never changed
 }
 
 // Source is a stream that can be read.
@@ -22,14 +22,16 @@ type Source interface {
 	// Shards lists the shards. They do not change.
 	Shards() []string
 	// Read returns up to limit records after a sequence number ("" for the oldest kept), in order. It
-	// waits until there is at least one; its error is the context's when that ends first.
+	// waits until there is at least one; its error is the context's when that ends first, and
+	// context.Canceled when the stream is closed.
 	Read(ctx context.Context, shard, after string, limit int) ([]Record, error)
 	// Latest is the sequence number of a shard's newest record, "" if there is none.
 	Latest(shard string) string
 }
 
-// Checkpoints remembers how far each shard of a mapping has been processed. What is lost of
-// it is processed again: delivery is at least once.
+// Checkpoints remembers how far each shard of a mapping has been processed. Save is called for
+// every batch and need not be durable when it returns: what is lost is processed again, and
+// delivery is at least once anyhow. It must never run ahead of what has been saved.
 type Checkpoints interface {
 	Load(mapping, shard string) (after string, ok bool, err error)
 	Save(mapping, shard, after string) error

@@ -1,0 +1,99 @@
+package streams_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/duet-chat/duet/localstack/streams"
+)
+
+const record = `{ "eventID":"1", "eventName" : "INSERT","userIdentity":null,"dynamodb":{"Keys":{"pk":{"S":"a\"}]~b"},"sk":{"N":"12"}},
+	"NewImage":{"kind":{"S":"text"},"on":{"BOOL":true},"tags":{"SS":["red","blue"]},"M":{"M":{"kind":{"S":"inner"}}},"éclair":{"S":"h\u00e9"}}},"last":7}`
+
+func TestFilters(t *testing.T) {
+	tests := []struct {
+		pattern string
+		want    bool
+	}{
+		{`{"eventName":["INSERT"]}`, true},
+		{`{"eventName":["MODIFY","INSERT"]}`, true},
+		{`{"eventName":["insert"]}`, false},
+		{`{"eventName":["MODIFY"]}`, false},
+		{`{"none":["INSERT"]}`, false},
+		{`{"dynamodb":{"NewImage":{"kind":{"S":["text"]}}}}`, true},
+		{`{"dynamodb":{"NewImage":{"kind":{"S":["inner"]}}}}`, false},
+		{`{"dynamodb":{"NewImage":{"M":{"M":{"kind":{"S":["inner"]}}}}}}`, true},
+		{`{"eventName":["INSERT"],"dynamodb":{"NewImage":{"kind":{"S":["other"]}}}}`, false},
+		{`{"dynamodb":{"Keys":{"pk":{"S":["a\"}]~b"]},"sk":{"N":["12"]}}}}`, true},
+		{`{"dynamodb":{"Keys":{"sk":{"N":[12]}}}}`, false}, // numbers are strings in typed JSON
+		{`{"last":[7]}`, true},
+		{`{"last":["7"]}`, false},
+		{`{"dynamodb":{"NewImage":{"on":{"BOOL":[true]}}}}`, true},
+		{`{"dynamodb":{"NewImage":{"on":{"BOOL":[false]}}}}`, false},
+		{`{"userIdentity":[null]}`, true},
+		{`{"dynamodb":{"NewImage":{"tags":{"SS":["blue"]}}}}`, true},
+		{`{"dynamodb":{"NewImage":{"tags":{"SS":["green"]}}}}`, false},
+		{`{"dynamodb":{"NewImage":{"\u00e9clair":{"S":["hé"]}}}}`, true},
+		{`{"eventName":[{"prefix":"INS"}]}`, true},
+		{`{"eventName":[{"prefix":"MOD"}]}`, false},
+		{`{"last":[{"prefix":"7"}]}`, false},
+		{`{"eventName":[{"anything-but":"REMOVE"}]}`, true},
+		{`{"eventName":[{"anything-but":["REMOVE","INSERT"]}]}`, false},
+		{`{"eventName":[{"anything-but":{"prefix":"INS"}}]}`, false},
+		{`{"none":[{"anything-but":["REMOVE"]}]}`, false},
+		{`{"eventName":[{"exists":true}]}`, true},
+		{`{"eventName":[{"exists":false}]}`, false},
+		{`{"none":[{"exists":false}]}`, true},
+		{`{"none":{"deeper":[{"exists":false}]}}`, true},
+		{`{"dynamodb":[{"exists":true}]}`, false}, // not a leaf
+		{`{"eventName":["MODIFY",{"prefix":"IN"}]}`, true},
+		{`{"eventName":{"deeper":["INSERT"]}}`, false},
+	}
+	for _, test := range tests {
+		f, err := streams.ParseFilter(test.pattern)
+		if err != nil {
+			t.Errorf("ParseFilter(%s) = %v", test.pattern, err)
+			continue
+		}
+		if got := f.Match([]byte(record)); got != test.want {
+			t.Errorf("%s matches = %v, want %v", test.pattern, got, test.want)
+		}
+	}
+}
+
+func TestParseFilterRefuses(t *testing.T) {
+	for pattern, want := range map[string]string{
+		`{"eventName":`:              "not JSON",
+		`["INSERT"]`:                 "must be an object",
+		`"INSERT"`:                   "must be an object",
+		`{}`:                         "empty object",
+		`{"eventName":"INSERT"}`:     "pattern.eventName must be an object or a list",
+		`{"eventName":[]}`:           "pattern.eventName must be an object or a list",
+		`{"eventName":[["INSERT"]]}`: "must not be a list",
+		`{"dynamodb":{"N":[{"numeric":[">",1]}]}}`:        "pattern.dynamodb.N: the local cloud does not know the operator numeric",
+		`{"eventName":[{"suffix":"T"}]}`:                  "operator suffix",
+		`{"$or":[{"eventName":["INSERT"]}]}`:              "$or",
+		`{"eventName":[{"prefix":"I","exists":true}]}`:    "one name",
+		`{"eventName":[{"prefix":1}]}`:                    "prefix must be a string",
+		`{"eventName":[{"exists":"yes"}]}`:                "exists must be true or false",
+		`{"eventName":[{"anything-but":{"suffix":"T"}}]}`: "operator suffix",
+	} {
+		_, err := streams.ParseFilter(pattern)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("ParseFilter(%s) = %v, want %q", pattern, err, want)
+		}
+	}
+}
+
+func BenchmarkFilter(b *testing.B) {
+	f, err := streams.ParseFilter(`{"eventName":["INSERT"]}`)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if !f.Match([]byte(record)) {
+			b.Fatal("no match")
+		}
+	}
+}

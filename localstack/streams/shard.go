@@ -1,0 +1,124 @@
+package streams
+
+import (
+	"context"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// shard processes one shard: a reader deals the records to ParallelizationFactor lanes, those of
+// one item always to the same lane, and each lane hands its records to the function in batches, one
+// after the other. A lane that is held up by a failing record does not hold up the others until the
+// reader has filled its queue.
+type shard struct {
+	Mapping
+	Options
+	id          string
+	functionARN string
+	progress    *progress
+}
+
+// Bounds of reading ahead, as of GetRecords and of a lane's queue in reads.
+const (
+	maxRead   = 1000
+	readAhead = 8
+)
+
+// entry is a record on its way through a lane.
+type entry struct {
+	Record
+	position uint64 // among the records read; see progress
+}
+
+func (s *shard) run(ctx context.Context) error {
+	after, err := s.start()
+	if err != nil {
+		return err
+	}
+	s.progress = &progress{save: func(sequence string) error {
+		if err := s.Checkpoints.Save(s.Name, s.id, sequence); err != nil {
+			return fmt.Errorf("save checkpoint %s: %w", sequence, err)
+		}
+		return nil
+	}}
+	group, ctx := errgroup.WithContext(ctx)
+	lanes := make([]*lane, s.ParallelizationFactor)
+	for i := range lanes {
+		lanes[i] = &lane{shard: s, queue: make(chan []entry, readAhead)}
+		group.Go(func() error { return lanes[i].run(ctx) })
+	}
+	group.Go(func() error { return s.read(ctx, after, lanes) })
+	return group.Wait()
+}
+
+// start says after which record to start.
+func (s *shard) start() (after string, err error) {
+	after, ok, err := s.Checkpoints.Load(s.Name, s.id)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("load checkpoint: %w", err)
+	case ok:
+		return after, nil
+	case s.StartingPosition == TrimHorizon:
+		return "", nil
+	}
+	// LATEST means since the mapping was made, so a later start must find the same place.
+	after = s.Source.Latest(s.id)
+	if err := s.Checkpoints.Save(s.Name, s.id, after); err != nil {
+		return "", fmt.Errorf("save checkpoint %s: %w", after, err)
+	}
+	return after, nil
+}
+
+// read deals records to the lanes until ctx ends.
+func (s *shard) read(ctx context.Context, after string, lanes []*lane) error {
+	limit := min(s.BatchSize*len(lanes), maxRead)
+	for {
+		records, err := s.Source.Read(ctx, s.id, after, limit)
+		if err != nil {
+			return err
+		}
+		if len(records) == 0 {
+			return fmt.Errorf("the stream returned no records after %q instead of waiting", after)
+		}
+		after = records[len(records)-1].SequenceNumber
+		position := s.progress.add(records)
+		dealt := make([][]entry, len(lanes))
+		dealt[0] = make([]entry, 0, len(records)/len(lanes)+1)
+		var filtered []entry
+		for _, r := range records {
+			e := entry{r, position}
+			position++
+			if !s.wanted(r) {
+				filtered = append(filtered, e)
+				continue
+			}
+			i := r.ItemKey % uint64(len(lanes))
+			dealt[i] = append(dealt[i], e)
+		}
+		if err := s.progress.done(filtered); err != nil {
+			return err
+		}
+		for i, entries := range dealt {
+			if len(entries) == 0 {
+				continue
+			}
+			select {
+			case lanes[i].queue <- entries:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	}
+}
+
+// wanted reports whether a filter matches the record.
+func (s *shard) wanted(r Record) bool {
+	for _, f := range s.Filters {
+		if f.Match(r.JSON) {
+			return true
+		}
+	}
+	return len(s.Filters) == 0
+}
