@@ -7,11 +7,9 @@ PORT ?= 4566
 # Where tools are put that a target installs for itself.
 CACHE := $(CURDIR)/.cache
 GOBIN := $(CACHE)/bin
-VENV := $(CACHE)/venv
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
-CFN_LINT := cfn-lint==1.51.0
 
 .PHONY: help
 help: ## List the targets
@@ -54,17 +52,17 @@ vulncheck: $(GOBIN)/govulncheck ## Scan the dependencies for known vulnerabiliti
 	@./.ci/vulncheck $(GOBIN)/govulncheck
 
 .PHONY: lint-template
-lint-template: $(VENV)/bin/cfn-lint ## Check the template with cfn-lint and by what SAM makes of it
-	$(VENV)/bin/cfn-lint template.yaml
-	$(VENV)/bin/python .ci/check_template.py template.yaml
+lint-template: $(CACHE)/cfn-lint/bin/cfn-lint ## Check the template with cfn-lint and by what SAM makes of it
+	$(CACHE)/cfn-lint/bin/cfn-lint template.yaml
+	$(CACHE)/cfn-lint/bin/python .ci/check_template.py template.yaml
 
 .PHONY: sam-build
-sam-build: $(VENV)/bin/sam ## Build the functions as for AWS, with the SAM CLI
-	SAM_CLI_TELEMETRY=0 $(VENV)/bin/sam build --build-dir $(CACHE)/sam --cache-dir $(CACHE)/sam-cache
+sam-build: $(CACHE)/sam-cli/bin/sam ## Build the functions as for AWS, with the SAM CLI
+	SAM_CLI_TELEMETRY=0 $(CACHE)/sam-cli/bin/sam build --build-dir $(CACHE)/sam --cache-dir $(CACHE)/sam-cache
 
 .PHONY: test-aws-cli
-test-aws-cli: $(VENV)/bin/aws ## Use a local cloud by the AWS CLI
-	@./.ci/aws-cli $(VENV)/bin/aws
+test-aws-cli: $(CACHE)/aws-cli/bin/aws ## Use a local cloud by the AWS CLI
+	@./.ci/aws-cli $(CACHE)/aws-cli/bin/aws
 
 .PHONY: smoke
 smoke: ## Run `make run` and let two real duet processes chat
@@ -77,14 +75,15 @@ $(GOBIN)/staticcheck:
 	GOBIN=$(GOBIN) go install $(STATICCHECK)
 $(GOBIN)/govulncheck:
 	GOBIN=$(GOBIN) go install $(GOVULNCHECK)
-$(VENV)/bin/python:
-	python3 -m venv $(VENV)
-$(VENV)/bin/cfn-lint: $(VENV)/bin/python
-	$(VENV)/bin/pip install --quiet '$(CFN_LINT)'
-$(VENV)/bin/sam: $(VENV)/bin/python
-	$(VENV)/bin/pip install --quiet aws-sam-cli
-$(VENV)/bin/aws: $(VENV)/bin/python
-	$(VENV)/bin/pip install --quiet awscli
+# Python tools live in environments of their own: their dependencies exclude each other.
+define python_tool
+$(CACHE)/$(1)/bin/$(2):
+	python3 -m venv $(CACHE)/$(1)
+	$(CACHE)/$(1)/bin/pip install --quiet --disable-pip-version-check '$(3)'
+endef
+$(eval $(call python_tool,cfn-lint,cfn-lint,cfn-lint==1.51.0))
+$(eval $(call python_tool,aws-cli,aws,awscli==1.45.11))
+$(eval $(call python_tool,sam-cli,sam,aws-sam-cli==1.170.0))
 
 # ---- AWS -----------------------------------------------------------------------------------------
 

@@ -3,8 +3,8 @@ package cognito
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"regexp"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/crypto/bcrypt"
@@ -42,8 +42,12 @@ func (w PasswordPolicy) check(password string) *apiError {
 func checkPassword(c *constraints, field, password string) {
 	c.require(field, password)
 	c.match(field, password == "" || utf8.RuneCountInString(password) <= 256, "Member must have length less than or equal to 256")
-	c.match(field, !strings.ContainsFunc(password, unicode.IsSpace), `Member must satisfy regular expression pattern: ^[\S]+.*[\S]+$`)
+	c.match(field, password == "" || passwordPattern.MatchString(password), "Member must satisfy regular expression pattern: "+passwordPattern.String())
 }
+
+// passwordPattern allows spaces within a password, but not around it. Source: Cognito API
+// reference, SignUp, Password.
+var passwordPattern = regexp.MustCompile(`^[\S]+.*[\S]+$`)
 
 // hash takes bcrypt's time. bcrypt reads 72 bytes and refuses more, so it is given a digest,
 // in text because it stops at a zero byte.
