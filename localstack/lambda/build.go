@@ -50,9 +50,10 @@ func build(ctx context.Context, dir, cache string, functions []Function) (map[st
 }
 
 func buildOne(ctx context.Context, dir, folder, binary string) error {
-	// The flags are those of SAM's Go builds; without the norpc tag aws-lambda-go brings along
-	// what the retired go1.x runtime needed.
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-tags=lambda.norpc", "-o", binary, "./functions/"+folder)
+	// As SAM's Go builds but for -trimpath, so that packages which the local cloud has in common
+	// with the functions need not be compiled twice. Without the norpc tag aws-lambda-go brings
+	// along what the retired go1.x runtime needed.
+	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-tags=lambda.norpc", "-o", binary, "./functions/"+folder)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
 	output, err := cmd.CombinedOutput()

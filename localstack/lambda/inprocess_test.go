@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -69,6 +70,8 @@ func TestInProcessResults(t *testing.T) {
 			m["x"] = 1
 			return nil, nil
 		}, "", "plainError", "nil map"},
+		{"an ended goroutine is an error", func(context.Context, []byte) ([]byte, error) { runtime.Goexit(); return nil, nil },
+			"", "Runtime.ExitError", "goroutine"},
 		{"a response has a bound", func(context.Context, []byte) ([]byte, error) { return make([]byte, lambda.MaxResponse+1), nil },
 			"", "Function.ResponseSizeTooLarge", "6291556"},
 	}

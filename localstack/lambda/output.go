@@ -2,6 +2,8 @@ package lambda
 
 import (
 	"bytes"
+	"context"
+	"encoding/json"
 	"log/slog"
 )
 
@@ -9,8 +11,9 @@ import (
 // Source: CloudWatch Logs user guide, "CloudWatch Logs quotas", event size.
 const maxLine = 256 << 10
 
-// lineLogger writes a process's output to the log, a line an entry. os/exec calls it from one
-// goroutine at a time.
+// lineLogger writes a process's output to the log, a line an entry: with the line's own level when
+// it is of a JSON log, otherwise as a warning, for a function that prints anything else has crashed
+// or is being debugged. os/exec calls it from one goroutine at a time.
 type lineLogger struct {
 	log  *slog.Logger
 	rest []byte // the beginning of a line
@@ -35,9 +38,16 @@ func (l *lineLogger) Write(p []byte) (int, error) {
 }
 
 func (l *lineLogger) entry(line []byte) {
-	if line = bytes.TrimRight(line, "\r"); len(line) > 0 {
-		l.log.Info("output", "line", string(line))
+	if line = bytes.TrimRight(line, "\r"); len(line) == 0 {
+		return
 	}
+	structured := struct {
+		Level slog.Level `json:"level"`
+	}{slog.LevelWarn}
+	if json.Unmarshal(line, &structured) != nil {
+		structured.Level = slog.LevelWarn
+	}
+	l.log.Log(context.Background(), structured.Level, "output", "line", string(line))
 }
 
 // flush writes what has no line end.

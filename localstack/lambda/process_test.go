@@ -179,16 +179,17 @@ func TestProcessTimeoutEndsTheEnvironment(t *testing.T) {
 func TestProcessInit(t *testing.T) {
 	for name, test := range map[string]struct {
 		env       map[string]string
+		timeout   time.Duration
 		errorType string
 		message   string
 	}{
-		"a crash fails the invocation":    {map[string]string{"EXIT": "1"}, "Runtime.ExitError", "exit status 1"},
-		"an end fails the invocation":     {map[string]string{"EXIT": "0"}, "Runtime.ExitError", "exit status 0"},
-		"a slow one fails the invocation": {nil, "Sandbox.Timedout", "after 0.20 seconds"},
+		"a crash fails the invocation":    {map[string]string{"EXIT": "1"}, 0, "Runtime.ExitError", "exit status 1"},
+		"an end fails the invocation":     {map[string]string{"EXIT": "0"}, 0, "Runtime.ExitError", "exit status 0"},
+		"a slow one fails the invocation": {nil, 200 * time.Millisecond, "Sandbox.Timedout", "after 0.20 seconds"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := process(t, lambda.Options{Functions: []lambda.Function{{Name: "Fn", Folder: "mute", Env: test.env}}},
-				lambda.ProcessOptions{InitTimeout: 200 * time.Millisecond})
+				lambda.ProcessOptions{InitTimeout: test.timeout})
 			for range 2 {
 				if _, result := invoke(t, p, `{}`); result.ErrorType != test.errorType || !strings.Contains(result.ErrorMessage, test.message) {
 					t.Errorf("error = %q %q, want %q %q", result.ErrorType, result.ErrorMessage, test.errorType, test.message)
@@ -318,10 +319,14 @@ func TestProcessOutputGoesToTheLog(t *testing.T) {
 	var log safeBuffer
 	p := process(t, lambda.Options{Log: slog.New(slog.NewTextHandler(&log, nil))}, lambda.ProcessOptions{})
 	invoke(t, p, `{"do":"print","text":"a b"}`)
+	invoke(t, p, `{"do":"log"}`)
 	if err := p.Close(t.Context()); err != nil { // after which all output has been read
 		t.Fatal(err)
 	}
-	for _, want := range []string{`function=Fn line="on stdout: a b"`, `function=Fn line="on stderr: a b"`} {
+	for _, want := range []string{
+		`level=WARN msg=output function=Fn line="on stdout: a b"`, `level=WARN msg=output function=Fn line="on stderr: a b"`,
+		`level=INFO msg=output function=Fn line="{\"level\":\"INFO\",\"msg\":\"hi\"}"`,
+	} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("log lacks %s:\n%s", want, log.String())
 		}

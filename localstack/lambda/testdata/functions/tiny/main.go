@@ -42,6 +42,8 @@ func handle(ctx context.Context, r request) (answer, error) {
 	case "print":
 		fmt.Println("on stdout: " + r.Text)
 		fmt.Fprintln(os.Stderr, "on stderr: "+r.Text)
+	case "log":
+		fmt.Fprintln(os.Stderr, `{"level":"INFO","msg":"hi"}`)
 	case "env":
 		a.Env = map[string]string{}
 		for _, pair := range os.Environ() {
