@@ -2,103 +2,228 @@ package client
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
+	"time"
+
+	"github.com/duet-chat/duet/internal/chat"
+	"github.com/duet-chat/duet/internal/wire"
 )
 
 // Client keeps one device of one user connected. Its methods may be called concurrently.
 type Client struct {
 	cfg Config
 
-	mu sync.Mutex
+	wake       chan struct{}  // wakes the driver
+	results    chan dialed    // of the attempt to connect, to the driver
+	done       chan struct{}  // closed when Run has returned
+	goroutines sync.WaitGroup // everything that Run has begun
+
+	// mu guards everything below, and what hangs on it. It is never held during a call of Config's
+	// functions, of the State, or of the network.
+	mu     sync.Mutex
+	began  bool
+	ended  bool
+	err    error // why it ended
+	cancel context.CancelFunc
+	armed  time.Time // when the driver's timer fires; zero: it does not
+
+	// Who we are, and where we stand. See persist.go.
+	device, epoch string
+	since         string // of the last complete sync
+	savedSince    string // the newest since that may be saved
+	listed        bool   // there was a complete sync in this epoch, at some time
+	targets       []*conversation
+	convs         map[string]*conversation
+	changed       []*conversation
+	reset         bool
+	mustSave      bool
+	saveBy        time.Time // zero: nothing is to be saved
+
+	// The connection. See link.go and ping.go.
+	cur, old     *link
+	oldUntil     time.Time
+	dialing      bool
+	dialAt       time.Time // zero: no attempt is planned
+	failures     int       // attempts that failed, and connections that did not last, in a row
+	unheardUntil time.Time // an attempt that was given up may replace our connection until then
+	phase        Phase
+	onlineNow    chan struct{} // closed while online
+	sync         *syncing
+	heard        time.Time // the last frame came
+	ping         *request
+	pinged       time.Time
+	pingEvery    time.Duration
+	pingers      []chan error
+	overdueAt    time.Time
+
+	// What is asked and not answered. See request.go and outbox.go.
+	refs     int64
+	requests map[string]*request
+	outgoing []*request
+	retrying []*request
+	sends    map[string]*Pending
+	ready    []*conversation
+	pausing  []*conversation
+	holes    []*conversation
+	renewing bool
+
+	// What is missing, and what is to be shown. See log.go and deliver.go.
+	gaps       []gap // by time
+	starved    []*conversation
+	fetchQueue []*conversation
+	fetching   int
+	events     []event
+	queued     int // messages among events, and the one being shown
+	delivering bool
 }
 
-// New makes a client. Nothing happens before Run, but messages can be enqueued.
+// New makes a client and loads its State. Nothing is sent before Run, but messages can be enqueued.
 func New(cfg Config) (*Client, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	return &Client{cfg: cfg}, nil
-}
-
-// Run connects, syncs, and stays connected until ctx ends, Close is called (nil), or there is no
-// use in going on: ErrReplaced, ErrUnauthorized, ErrRefused, or what the State or the token source
-// said. It may be called once. When it returns, no function of Config is called any more.
-func (c *Client) Run(ctx context.Context) error { return ErrClosed }
-
-// Option changes how a message is sent.
-type Option func(*Unsent)
-
-// ReplyTo makes the message an answer to the one at seq of the same conversation.
-func ReplyTo(seq int64) Option { return func(u *Unsent) { u.ReplyTo = seq } }
-
-// Send sends a text to a user and waits until it is durably stored. It waits as long as it takes,
-// also while offline: when ctx ends, the message stays in the queue and is sent later.
-//
-// Errors: ErrUnknownUser, ErrTooLarge, ErrBadRequest, ErrNewEpoch, ErrClosed, ctx's.
-func (c *Client) Send(ctx context.Context, to, text string, options ...Option) (Sent, error) {
-	p, err := c.Enqueue(to, text, options...)
-	if err != nil {
-		return Sent{}, err
+	c := &Client{
+		cfg:       cfg,
+		wake:      make(chan struct{}, 1),
+		results:   make(chan dialed, 1),
+		done:      make(chan struct{}),
+		onlineNow: make(chan struct{}),
+		convs:     make(map[string]*conversation),
+		requests:  make(map[string]*request),
+		sends:     make(map[string]*Pending),
 	}
-	return p.Wait(ctx)
+	if err := c.load(); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
-// Enqueue queues a text to a user. Messages to one user are sent in the order in which they were
-// queued; at most MaxInFlight are under way at once. The error is about the arguments, or ErrClosed.
-func (c *Client) Enqueue(to, text string, options ...Option) (*Pending, error) {
-	return nil, ErrClosed
+// online tells whether requests can be made and everything before them is known.
+func (c *Client) online() bool { return c.cur != nil && c.cur.synced && c.cur.err == nil }
+
+func (c *Client) setStatus(s Status) {
+	if c.ended || s.Phase == c.phase && s.Phase != Offline {
+		return
+	}
+	c.phase = s.Phase
+	c.emit(event{kind: eventStatus, status: s})
 }
 
-// Pending is a message that is being sent.
-type Pending struct {
-	done chan struct{}
-	sent Sent
-	err  error
-}
-
-// Wait waits for the message to be stored, or to be refused.
-func (p *Pending) Wait(ctx context.Context) (Sent, error) {
+// WaitOnline waits until the client is connected and synced. It returns ErrClosed, or why Run
+// ended, if that will not be any more.
+func (c *Client) WaitOnline(ctx context.Context) error {
+	c.mu.Lock()
+	online := c.onlineNow
+	c.mu.Unlock()
 	select {
-	case <-p.done:
-		return p.sent, p.err
+	case <-online:
+		return nil
+	case <-c.done:
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.err != nil {
+			return c.err
+		}
+		return ErrClosed
 	case <-ctx.Done():
-		return Sent{}, ctx.Err()
+		return ctx.Err()
 	}
 }
 
-// Done is closed once Wait would not wait.
-func (p *Pending) Done() <-chan struct{} { return p.done }
+// Close ends Run and waits for it. Unacknowledged messages stay in the State. Further calls do
+// nothing. Not to be called from a function of Config: end Run's context there.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	began, ended := c.began, c.ended
+	c.end(nil)
+	c.mu.Unlock()
+	if began {
+		<-c.done
+		return nil
+	}
+	if ended {
+		return nil
+	}
+	c.mu.Lock()
+	c.abandon()
+	change, save := c.pendingChange(c.cfg.Now(), true)
+	c.mu.Unlock()
+	if save {
+		return c.cfg.State.Save(change)
+	}
+	return nil
+}
 
-// Unsent returns the messages that are not acknowledged yet, those of an earlier run of the program
-// included, by conversation and in order.
-func (c *Client) Unsent() []*Pending { return nil }
+// Device returns the id of this installation. It changes when the server's data began a new life, or
+// when the State was lost but not the id.
+func (c *Client) Device() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.device
+}
 
 // History returns up to limit (1 to MaxPage; 0: MaxPage) messages of the conversation with a
-// peer: those before a seq, the nearest ones, or those after a seq. Exactly one of before (at
-// least 1) and after (at least 0) is given, the other is -1. It waits for a connection.
+// peer: those before a seq (at least 1), the nearest ones, or those after a seq (at least 0). Exactly
+// one of before and after is given; the other is negative. A before of 0 with an after counts as
+// not given. It waits for a connection.
 func (c *Client) History(ctx context.Context, peer string, before, after int64, limit int) (Page, error) {
-	return Page{}, ErrClosed
+	if _, err := chat.ParseUser(peer); err != nil || peer == c.cfg.User {
+		return Page{}, &Error{Code: string(chat.BadRequest), Field: "peer", Message: fmt.Sprintf("there is no conversation with %q", peer)}
+	}
+	h := historyRequest{
+		Action: wire.ActionHistory, Limit: limit,
+		Conversation: string(chat.Between(chat.User(c.cfg.User), chat.User(peer))),
+	}
+	switch {
+	case before > 0 && after <= 0:
+		h.Before = &before
+	case before <= 0 && after >= 0:
+		h.After = &after
+	default:
+		return Page{}, &Error{Code: string(chat.BadRequest), Field: "after", Message: "give either before or after"}
+	}
+	f, err := c.roundTrip(ctx, func(ref string) any {
+		h := h
+		h.Ref = ref
+		return h
+	})
+	if err != nil {
+		return Page{}, err
+	}
+	page := Page{Messages: make([]Message, len(f.Messages)), More: f.More}
+	for i := range f.Messages {
+		page.Messages[i] = messageFrom(&f.Messages[i], c.cfg.User)
+	}
+	return page, nil
 }
 
 // Conversations returns all conversations, newest activity first. It waits for a connection; it
 // costs a full sync.
-func (c *Client) Conversations(ctx context.Context) ([]Conversation, error) { return nil, ErrClosed }
-
-// WaitOnline waits until the client is connected and synced.
-func (c *Client) WaitOnline(ctx context.Context) error { return ErrClosed }
-
-// Ping finds out whether the connection is alive: call it when the app comes to the foreground or
-// the network has changed. Without an answer in 10 s the client reconnects.
-func (c *Client) Ping(ctx context.Context) error { return ErrClosed }
-
-// Close ends Run and waits for it. Unacknowledged messages stay in the State. Further calls do
-// nothing. Not to be called from an On… function: end Run's context there.
-func (c *Client) Close() error { return nil }
-
-// Device returns the id of this installation.
-func (c *Client) Device() string { return c.cfg.Device }
+func (c *Client) Conversations(ctx context.Context) ([]Conversation, error) {
+	var all []Conversation
+	for since := ""; ; {
+		f, err := c.roundTrip(ctx, func(ref string) any {
+			return syncRequest{Action: wire.ActionSync, Ref: ref, Since: since}
+		})
+		if err != nil {
+			return nil, err
+		}
+		for i := range f.Conversations {
+			all = append(all, conversationFrom(&f.Conversations[i], c.cfg.User))
+		}
+		if since = f.Since; !f.More {
+			break
+		}
+	}
+	// The server counts what it could not deliver as told now.
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.startSync()
+	return all, nil
+}
 
 func peerOf(conversation, user string) string {
 	a, b, _ := strings.Cut(conversation, "~")

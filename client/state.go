@@ -31,7 +31,7 @@ type Saved struct {
 
 // SavedConversation is what a device remembers of one conversation.
 type SavedConversation struct {
-	Cursor int64    `json:"cursor"`           // everything up to here was shown
+	Cursor int64    `json:"cursor"`           // everything up to here was shown; -1: not known yet
 	NextN  int64    `json:"next_n"`           // the device's next number here
 	Unsent []Unsent `json:"unsent,omitempty"` // not acknowledged yet, by N
 }
@@ -41,6 +41,8 @@ type Unsent struct {
 	N       int64  `json:"n"`
 	Text    string `json:"text"`
 	ReplyTo int64  `json:"reply_to,omitempty"`
+	// Unsure is set when it may have been stored in an earlier epoch, under another number.
+	Unsure bool `json:"unsure,omitempty"`
 }
 
 // Change replaces parts of what is saved.

@@ -1,0 +1,105 @@
+package client
+
+// event is one call of a function of Config, to be made.
+type event struct {
+	kind         eventKind
+	conv         *conversation
+	message      Message
+	conversation *Conversation
+	status       Status
+}
+
+type eventKind int
+
+const (
+	eventMessage      eventKind = iota + 1
+	eventSkipped                // messages up to message.Seq are gone
+	eventConversation           // conversation
+	eventStatus                 // status
+)
+
+// emit queues a call. A goroutine makes them in order; it lives while there are some, so that an
+// idle client has none.
+func (c *Client) emit(e event) {
+	switch e.kind {
+	case eventMessage:
+		if c.cfg.OnMessage == nil {
+			c.didShow(e)
+			return
+		}
+		c.queued++
+	case eventConversation:
+		if c.cfg.OnConversation == nil {
+			return
+		}
+	case eventStatus:
+		if c.cfg.OnStatus == nil {
+			return
+		}
+	}
+	c.events = append(c.events, e)
+	if !c.delivering {
+		c.delivering = true
+		c.goroutines.Go(c.deliver)
+	}
+}
+
+// deliver makes the queued calls.
+func (c *Client) deliver() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.events) > 0 {
+		e := c.events[0]
+		c.events[0] = event{}
+		if c.events = c.events[1:]; len(c.events) == 0 {
+			c.events = nil
+		}
+		c.mu.Unlock()
+		c.call(e)
+		c.mu.Lock()
+		if e.kind == eventMessage {
+			c.queued--
+			if c.queued <= maxQueued/2 && (len(c.starved) > 0 || len(c.fetchQueue) > 0) {
+				c.feedStarved()
+				c.poke()
+			}
+		}
+		c.didShow(e)
+	}
+	c.delivering = false
+}
+
+func (c *Client) call(e event) {
+	switch e.kind {
+	case eventMessage:
+		c.cfg.OnMessage(e.message)
+	case eventConversation:
+		c.cfg.OnConversation(*e.conversation)
+	case eventStatus:
+		c.cfg.OnStatus(e.status)
+	}
+}
+
+// didShow moves the cursor that is saved.
+func (c *Client) didShow(e event) {
+	if e.kind != eventMessage && e.kind != eventSkipped {
+		return
+	}
+	v := e.conv
+	v.shown = e.message.Seq
+	c.change(v, false)
+}
+
+// dropMessages takes the messages that were not shown yet out of the queue.
+func (c *Client) dropMessages() {
+	kept := c.events[:0:0]
+	for _, e := range c.events {
+		switch e.kind {
+		case eventMessage:
+			c.queued--
+		case eventConversation, eventStatus:
+			kept = append(kept, e)
+		}
+	}
+	c.events = kept
+}
