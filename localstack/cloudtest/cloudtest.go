@@ -1,0 +1,62 @@
+// Package cloudtest starts the local cloud for a test, as httptest starts a server: in the test's
+// process, or as the real binary in a child process that can be killed.
+package cloudtest
+
+import (
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/duet-chat/duet/localstack/cloud"
+)
+
+// Start starts a local cloud of its own for the test: in memory, on a free port, with passwords
+// hashed as cheaply as possible. It is closed when the test ends; what it warns of is in the
+// test's output. Each change may adjust its configuration.
+func Start(t testing.TB, changes ...func(*cloud.Config)) *cloud.Cloud {
+	t.Helper()
+	config := cloud.Config{
+		Template:     filepath.Join(Root(t), "template.yaml"),
+		PasswordCost: bcrypt.MinCost,
+		Parameters:   map[string]string{"LogLevel": "WARN"},
+		Log:          slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
+	}
+	for _, change := range changes {
+		change(&config)
+	}
+	c, err := cloud.Start(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Errorf("close the local cloud: %v", err)
+		}
+	})
+	return c
+}
+
+// Root is the folder of the module: the nearest one above the test's with a go.mod.
+func Root(t testing.TB) string {
+	t.Helper()
+	start, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dir := start; ; dir = filepath.Dir(dir) {
+		_, err := os.Stat(filepath.Join(dir, "go.mod"))
+		switch {
+		case err == nil:
+			return dir
+		case !errors.Is(err, fs.ErrNotExist):
+			t.Fatal(err)
+		case dir == filepath.Dir(dir):
+			t.Fatalf("there is no go.mod in %s or above it: run tests within the module", start)
+		}
+	}
+}
