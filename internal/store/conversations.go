@@ -69,9 +69,10 @@ func headOf(it item) *chat.Head {
 	return head
 }
 
-// Append makes one attempt in one transaction. 4 WU; 8 more for the first message of a
-// conversation, 4 more for the first one of a day in it, 2 more when a tail is parked.
-// A lost attempt costs the same.
+// Append makes one attempt in one transaction. 4 WU; 10 more for the first message of a
+// conversation (two rows of members with an index entry each, the recipient's check), 12 more for
+// the first one of a day in it (two rows, whose index entries move), 2 more when a tail is
+// parked. A lost attempt costs the same.
 func (s *Conversations) Append(ctx context.Context, a chat.Attempt) error {
 	writes := []types.TransactWriteItem{s.head(a), s.message(a.Message)}
 	if a.EnterBucket {
