@@ -60,7 +60,7 @@ const maxBatchKeys = 100
 // unprocessed, at most batchRounds times in all.
 func batchGet(ctx context.Context, db *dynamodb.Client, keys map[string]types.KeysAndAttributes, each func(table string, it item)) error {
 	const batchRounds = 6
-	for round := range batchRounds {
+	for round := 1; ; round++ {
 		out, err := db.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: keys})
 		if err != nil {
 			return err
@@ -73,11 +73,13 @@ func batchGet(ctx context.Context, db *dynamodb.Client, keys map[string]types.Ke
 		if keys = out.UnprocessedKeys; len(keys) == 0 {
 			return nil
 		}
+		if round == batchRounds {
+			return fmt.Errorf("batch get: keys are left unprocessed after %d rounds: the table is throttled", round)
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(20 * time.Millisecond << round):
+		case <-time.After(10 * time.Millisecond << round):
 		}
 	}
-	return fmt.Errorf("batch get: keys are left unprocessed after %d rounds: the table is throttled", batchRounds)
 }
