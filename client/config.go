@@ -38,6 +38,10 @@ type Config struct {
 	// conversation. Otherwise its first messages are the unread ones. History has the rest.
 	FromBeginning bool
 
+	// Window is how many sends per conversation may be under way, at most MaxInFlight. 0: as many as
+	// pay, by the time that a send takes: one where the server is near, several where it is far.
+	Window int
+
 	Log *slog.Logger // nil: nothing is logged. Never gets texts or tokens.
 
 	// HTTPClient opens connections; nil: http.DefaultClient.

@@ -22,9 +22,10 @@ type link struct {
 	synced bool // everything that happened before it is known; Client.mu guards it
 	// replaceAt is when the next connection is to be opened; zero: never. Client.mu guards it.
 	replaceAt time.Time
-	forToken  bool      // replaceAt is for the token's end, so that a newer token is needed
-	expires   time.Time // of the token; zero: not known
-	err       error     // why it ended, if this side knows better than the socket; Client.mu guards it
+	forToken  bool          // replaceAt is for the token's end, so that a newer token is needed
+	expires   time.Time     // of the token; zero: not known
+	roundTrip time.Duration // the shortest of a send so far; 0: not known. Client.mu guards it
+	err       error         // why it ended, if this side knows better than the socket; Client.mu guards it
 }
 
 const (

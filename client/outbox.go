@@ -62,13 +62,7 @@ func (c *Client) startSendsOf(v *conversation, now time.Time, out [][]byte) [][]
 	if len(v.pending) == 0 {
 		return out
 	}
-	// Until the server has accepted the first one, it may as well refuse the recipient: then the
-	// others would have waited for nothing.
-	window := int64(1)
-	if v.started {
-		window = MaxInFlight
-	}
-	first := v.pending[0].N
+	first, window := v.pending[0].N, c.window(v)
 	for i, p := range v.pending {
 		if p.N >= first+window || p.refused || p.Unsure {
 			break
@@ -82,12 +76,43 @@ func (c *Client) startSendsOf(v *conversation, now time.Time, out [][]byte) [][]
 		}
 		p.flying, p.transmitted, p.lastCopy = true, true, now
 		p.copies++
+		p.alone = i == 0
 		out = append(out, encode(sendRequest{
 			Action: "send", Ref: p.ref, To: v.peer, N: p.N, Text: p.Text, ReplyTo: p.ReplyTo,
 			Seen: v.last + int64(i),
 		}))
 	}
 	return out
+}
+
+// window is how many sends of a conversation may be under way.
+//
+// A conversation's messages are stored one after the other, so having several under way gains only
+// the time on the wire; and one that arrives before its predecessor is stored makes the server wait
+// and read. So it is as many as are stored while one goes there and back.
+func (c *Client) window(v *conversation) int64 {
+	switch {
+	case !v.started:
+		// Until the server has accepted the first one, it may as well refuse the recipient: then
+		// the others would have waited for nothing.
+		return 1
+	case c.cfg.Window > 0:
+		return int64(min(c.cfg.Window, MaxInFlight))
+	}
+	return min(max(1, int64(c.cur.roundTrip/storeTime)), MaxInFlight)
+}
+
+// storeTime is about what storing one message takes: a transaction of DynamoDB.
+const storeTime = 15 * time.Millisecond
+
+// timed learns how long a send takes that waits for no other.
+func (c *Client) timed(p *Pending, now time.Time) {
+	if !p.alone || p.copies != 1 || c.cur == nil {
+		return
+	}
+	if took := now.Sub(p.lastCopy); c.cur.roundTrip == 0 || took < c.cur.roundTrip {
+		c.cur.roundTrip = took
+	}
 }
 
 // forget takes a message out of the list of those waiting for an answer.
@@ -106,6 +131,7 @@ func (c *Client) stored(p *Pending, f *frame, now time.Time) {
 		c.cfg.Log.Warn("an acknowledgement is for another number", "conversation", v.id, "n", p.N, "acknowledged", f.N)
 		return
 	}
+	c.timed(p, now)
 	at := time.UnixMilli(f.At)
 	c.settle(p, Sent{Conversation: v.id, Seq: f.Seq, At: at, Duplicate: f.Duplicate}, now)
 	c.accept(Message{
