@@ -120,7 +120,7 @@ func (in *Inbox) summaries(ctx context.Context, q Changes, since int64, rows []M
 			continue
 		}
 		s := summarize(q.User, row, peers[row.Conversation], head)
-		if q.After != (Place{}) && newestFirst(s, Summary{At: q.After.At, Conversation: q.After.Conversation}) <= 0 {
+		if q.After != (Place{}) && newestFirst(s, Summary{Bucket: q.After.Bucket, At: q.After.At, Conversation: q.After.Conversation}) <= 0 {
 			continue
 		}
 		found = append(found, s)
@@ -145,8 +145,10 @@ func (s Summary) Place() Place {
 	return Place{Bucket: s.Bucket, At: s.At, Conversation: s.Conversation}
 }
 
+// newestFirst orders by bucket before time: the next page goes on from the last one's bucket, and a
+// message's time may lie before its bucket, when the clock of the function that wrote it was behind.
 func newestFirst(a, b Summary) int {
-	return cmp.Or(cmp.Compare(b.At, a.At), cmp.Compare(a.Conversation, b.Conversation))
+	return cmp.Or(cmp.Compare(b.Bucket, a.Bucket), cmp.Compare(b.At, a.At), cmp.Compare(a.Conversation, b.Conversation))
 }
 
 func (in *Inbox) addLast(ctx context.Context, page []Summary) error {
