@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -27,7 +29,7 @@ type benchCmd struct {
 
 func (c *benchCmd) check() error {
 	wrong := func(format string, args ...any) error {
-		return &problem{exitUsage, "duet bench --help says more.", fmt.Errorf(format, args...)}
+		return fail(exitUsage, "duet bench --help says more.", format, args...)
 	}
 	switch {
 	case c.Pairs < 1 || c.Pairs > 5000:
@@ -49,7 +51,7 @@ func (c *benchCmd) Run(ctx context.Context, a *app) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	d, err := a.deployment(ctx)
+	d, err := a.discover(ctx)
 	if err != nil {
 		return err
 	}
@@ -69,9 +71,11 @@ func (c *benchCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	r.print(a)
+	if err := r.print(a); err != nil {
+		return err
+	}
 	if r.failed() {
-		return &problem{exitRefused, "", errors.New("messages were lost, doubled or out of order")}
+		return fail(exitRefused, "", "messages were lost, doubled or out of order")
 	}
 	return nil
 }
@@ -79,15 +83,17 @@ func (c *benchCmd) Run(ctx context.Context, a *app) error {
 // benchmark is a crowd that chats in pairs: 2i and 2i+1.
 type benchmark struct {
 	*benchCmd
-	run   string // tells this run's messages from those of earlier ones
+	run   string    // tells this run's messages from those of earlier ones
+	began time.Time // what times in texts count from
 	users []*benchUser
 }
 
 func newBenchmark(c *benchCmd, configs []client.Config) *benchmark {
-	b := &benchmark{benchCmd: c, run: fmt.Sprintf("%x", time.Now().UnixNano())}
+	now := time.Now()
+	b := &benchmark{benchCmd: c, run: strconv.FormatInt(now.UnixNano(), 36), began: now}
 	for i, cfg := range configs {
 		u := &benchUser{bench: b, peer: configs[i^1].User, recorder: newRecorder()}
-		cfg.OnMessage = u.message
+		cfg.OnMessage, cfg.OnStatus = u.message, u.status
 		u.config = cfg
 		b.users = append(b.users, u)
 	}
@@ -99,23 +105,34 @@ func (b *benchmark) connect(ctx context.Context) error {
 	g.SetLimit(32)
 	for _, u := range b.users {
 		g.Go(func() (err error) {
-			if u.session, err = start(ctx, u.config, func() {}); err != nil {
-				return err
-			}
-			if err = u.session.online(ctx); err != nil {
-				err = fmt.Errorf("%s: %w", u.config.User, err)
-			}
+			u.client, err = online(ctx, u.config)
 			return err
 		})
 	}
 	return g.Wait()
 }
 
+// online starts a client and waits until it is online, at most as long as a message may take.
+func online(ctx context.Context, cfg client.Config) (*client.Client, error) {
+	c, err := client.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	go c.Run(context.WithoutCancel(ctx)) // until Close; WaitOnline and Wait tell its error
+	ctx, cancel := context.WithTimeout(ctx, grace)
+	defer cancel()
+	if err := c.WaitOnline(ctx); err != nil {
+		_ = c.Close()
+		return nil, fmt.Errorf("connect %s: %w", cfg.User, err)
+	}
+	return c, nil
+}
+
 func (b *benchmark) close() {
 	var wg sync.WaitGroup
 	for _, u := range b.users {
-		if u.session != nil {
-			wg.Go(u.session.close)
+		if u.client != nil {
+			wg.Go(func() { _ = u.client.Close() })
 		}
 	}
 	wg.Wait()
@@ -131,6 +148,7 @@ func (b *benchmark) measure(ctx context.Context) (*report, error) {
 	for _, u := range b.users {
 		u.recorder.between(from, end)
 	}
+	cpu := processCPU()
 	var err error
 	if b.Closed {
 		err = b.closedLoop(ctx, end)
@@ -141,40 +159,35 @@ func (b *benchmark) measure(ctx context.Context) (*report, error) {
 		return nil, err
 	}
 	b.awaitReceivers(ctx)
-	return b.report(), ctx.Err()
+	return b.report(processCPU() - cpu), ctx.Err()
 }
 
-// openLoop sends at fixed times, each user in turn.
+// openLoop sends at fixed times, each user in turn, whether or not earlier messages were answered.
 func (b *benchmark) openLoop(ctx context.Context, begin, end time.Time) error {
-	var g errgroup.Group
-	for _, u := range b.users {
-		u.queue = make(chan flight, 1<<16)
-		g.Go(func() error { return u.awaitAnswers(ctx) })
-	}
+	g, ctx := errgroup.WithContext(ctx)
 	gap := time.Duration(float64(time.Second) / b.Rate)
-	var failed error
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for i, due := 0, begin; due.Before(end) && failed == nil; i, due = i+1, due.Add(gap) {
+	for i, due := 0, begin; due.Before(end) && ctx.Err() == nil; i, due = i+1, due.Add(gap) {
 		if wait := time.Until(due); wait > 0 {
 			timer.Reset(wait)
 			select {
 			case <-timer.C:
 			case <-ctx.Done():
-				failed = ctx.Err()
 				continue
 			}
 		}
 		u := b.users[i%len(b.users)]
-		var f flight
-		if f, failed = u.send(due); failed == nil {
-			u.queue <- f
+		f, err := u.send(due)
+		if err != nil {
+			return errors.Join(err, g.Wait())
 		}
+		g.Go(func() error { return u.answered(ctx, f) })
 	}
-	for _, u := range b.users {
-		close(u.queue)
+	if err := g.Wait(); err != nil {
+		return err
 	}
-	return errors.Join(failed, g.Wait())
+	return ctx.Err()
 }
 
 // closedLoop keeps a window of messages unanswered at each sender.
@@ -207,12 +220,13 @@ func (b *benchmark) closedLoop(ctx context.Context, end time.Time) error {
 	return g.Wait()
 }
 
-// awaitReceivers waits until everything sent has been received, or the grace is over.
+// awaitReceivers waits until each user has seen everything that both of its pair sent, or the
+// grace is over.
 func (b *benchmark) awaitReceivers(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
 	for i, u := range b.users {
-		u.recorder.await(ctx, b.users[i^1].sent)
+		u.recorder.await(ctx, u.sent+b.users[i^1].sent)
 	}
 }
 
@@ -227,9 +241,9 @@ type benchUser struct {
 	bench    *benchmark
 	config   client.Config
 	peer     string
-	session  *session
+	client   *client.Client
 	recorder *recorder
-	queue    chan flight // open loop: unanswered messages, in order
+	breaks   atomic.Int64 // times that the connection was lost
 
 	// sent counts the messages sent; only the sending goroutine touches it until that has ended.
 	sent int64
@@ -237,13 +251,18 @@ type benchUser struct {
 
 func (u *benchUser) send(due time.Time) (flight, error) {
 	u.sent++
-	p, err := u.session.Enqueue(u.peer, encodeText(u.bench.run, u.sent, due, u.bench.Size))
+	p, err := u.client.Enqueue(u.peer, u.bench.encodeText(u.sent, due))
 	return flight{p, due}, err
 }
 
 func (u *benchUser) answered(ctx context.Context, f flight) error {
-	ctx, cancel := context.WithTimeout(ctx, grace)
-	defer cancel()
+	select {
+	case <-f.pending.Done():
+	default:
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, grace)
+		defer cancel()
+	}
 	if _, err := f.pending.Wait(ctx); err != nil {
 		return fmt.Errorf("%s to %s: %w", u.config.User, u.peer, err)
 	}
@@ -251,21 +270,20 @@ func (u *benchUser) answered(ctx context.Context, f flight) error {
 	return nil
 }
 
-func (u *benchUser) awaitAnswers(ctx context.Context) error {
-	for f := range u.queue {
-		if err := u.answered(ctx, f); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// message is the client's OnMessage.
+// message is the client's OnMessage. Own messages are recorded too: both users of a pair must
+// see the same log.
 func (u *benchUser) message(m client.Message) {
-	if m.Own || m.From != u.peer {
+	if m.Peer(u.config.User) != u.peer {
 		return
 	}
-	if number, due, ok := decodeText(u.bench.run, m.Text); ok {
-		u.recorder.receive(number, due, time.Now())
+	if number, due, ok := u.bench.decodeText(m.Text); ok {
+		u.recorder.receive(sighting{m.Seq, number, m.Own}, due, time.Now())
+	}
+}
+
+// status is the client's OnStatus.
+func (u *benchUser) status(s client.Status) {
+	if s.Phase == client.Offline {
+		u.breaks.Add(1)
 	}
 }

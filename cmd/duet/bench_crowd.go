@@ -8,113 +8,119 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/duet-chat/duet/client"
+	"github.com/duet-chat/duet/cmd/duet/vault"
 )
 
-// crowd signs up, or in, users bench-0001 and on, and returns a client's configuration for each.
-// Their accounts stay for the next run; each run's devices are new.
-func (a *app) crowd(ctx context.Context, d deployment, n int) ([]client.Config, error) {
-	password, err := d.home.benchPassword()
-	if err != nil {
+// crowdFile keeps the accounts of the load at a deployment for the next run.
+const crowdFile = "bench.json"
+
+// savedCrowd is that file. The names begin with a random word, so that two machines do not meet
+// at one deployment.
+type savedCrowd struct {
+	Prefix   string            `json:"prefix"`
+	Password string            `json:"password"`
+	Refresh  map[string]string `json:"refresh"` // tokens by user
+}
+
+// crowd signs up, or in, n users, and returns a client's configuration for each. Their devices
+// are new in each run.
+func (a *app) crowd(ctx context.Context, d vault.Deployment, n int) ([]client.Config, error) {
+	var saved savedCrowd
+	if _, err := d.Read(crowdFile, &saved); err != nil {
 		return nil, err
 	}
-	var made atomic.Int64
-	progress := func() {
-		if k := made.Add(1); k%100 == 0 && !a.commandLine.JSON {
-			fmt.Fprintf(a.stderr, "%d of %d users are signed in\n", k, n)
-		}
+	if saved.Prefix == "" {
+		saved = savedCrowd{Prefix: "bench-" + strings.ToLower(rand.Text()[:6]) + "-", Password: rand.Text()}
 	}
+	if saved.Refresh == nil {
+		saved.Refresh = map[string]string{}
+	}
+	accounts := client.NewAccounts(d.Endpoint, nil)
 	configs := make([]client.Config, n)
-	g, ctx := errgroup.WithContext(ctx)
+	var (
+		mu   sync.Mutex // guards made and saved.Refresh
+		made int
+	)
+	// Checking a password is made to be slow: more at once only keeps the server's memory busy.
+	g, joining := errgroup.WithContext(ctx)
 	g.SetLimit(8)
 	for i := range configs {
+		user := fmt.Sprintf("%s%04d", saved.Prefix, i+1)
 		g.Go(func() error {
-			user := fmt.Sprintf("bench-%04d", i+1)
-			tokens, err := d.join(ctx, user, password)
+			mu.Lock()
+			refresh := saved.Refresh[user]
+			mu.Unlock()
+			tokens, err := join(joining, accounts, user, saved.Password, refresh)
 			if err != nil {
 				return fmt.Errorf("%s: %w", user, err)
 			}
-			configs[i] = client.Config{URL: d.endpoint.WebSocketURL, User: user, Tokens: d.accounts.Source(tokens, nil), State: client.NewMemoryState()}
-			progress()
+			configs[i] = client.Config{URL: d.Endpoint.WebSocketURL, User: user, Tokens: accounts.Source(tokens, nil)}
+			mu.Lock()
+			defer mu.Unlock()
+			saved.Refresh[user] = tokens.Refresh
+			if made++; made%100 == 0 {
+				a.note("%d of %d users are signed in", made, n)
+			}
 			return nil
 		})
 	}
-	return configs, g.Wait()
+	err := g.Wait()
+	return configs, errors.Join(err, d.Write(crowdFile, saved))
 }
 
-// join signs in a user of the crowd, who is signed up when new. A stored token that is good for a
-// while is used again, as long as the deployment still knows the account.
-func (d deployment) join(ctx context.Context, user, password string) (client.Tokens, error) {
-	p := d.home.profile(d.endpoint, user)
-	tokens, err := d.accounts.SignIn(ctx, user, password)
-	if errors.Is(err, client.ErrBadCredentials) {
-		if err = d.accounts.SignUp(ctx, user, password); err != nil {
+// join gets tokens for a user of the crowd: by the refresh token of an earlier run, or by the
+// password, or by a new account. In-memory deployments forget accounts.
+func join(ctx context.Context, accounts *client.Accounts, user, password, refresh string) (client.Tokens, error) {
+	if refresh != "" {
+		if tokens, err := accounts.Refresh(ctx, refresh); !errors.Is(err, client.ErrBadCredentials) {
 			return tokens, err
 		}
-		tokens, err = d.accounts.SignIn(ctx, user, password)
 	}
-	if err != nil {
-		return tokens, err
+	err := accounts.SignUp(ctx, user, password)
+	if err != nil && !errors.Is(err, client.ErrUserExists) {
+		return client.Tokens{}, err
 	}
-	return tokens, p.save(tokens)
+	return accounts.SignIn(ctx, user, password)
 }
 
-// benchPassword is the password of the crowd's accounts, made once for this home.
-func (h home) benchPassword() (string, error) {
-	file := filepath.Join(h.folder, "bench-password")
-	raw, err := os.ReadFile(file)
-	if err == nil && len(raw) > 0 {
-		return string(raw), nil
-	}
-	if !errors.Is(err, os.ErrNotExist) {
-		return "", err
-	}
-	if err := os.MkdirAll(h.folder, 0o700); err != nil {
-		return "", err
-	}
-	password := rand.Text()
-	return password, os.WriteFile(file, []byte(password), 0o600)
-}
-
-// devicesPerUser is how many idle connections one user holds: a deployment's default limit is 20.
-const devicesPerUser = 20
+// devicesPerUser is how many idle connections one user holds: a deployment's default limit is 20,
+// and what an interrupted run has left counts for a while.
+const devicesPerUser = 16
 
 // idle holds idle connections and reports what the server holds for them.
-func (c *benchCmd) idle(ctx context.Context, a *app, d deployment) error {
+func (c *benchCmd) idle(ctx context.Context, a *app, d vault.Deployment) error {
 	users, err := a.crowd(ctx, d, (c.Idle+devicesPerUser-1)/devicesPerUser)
 	if err != nil {
 		return err
 	}
-	before, known := residentBytes(ctx, a.commandLine.Endpoint)
-	sessions := make([]*session, c.Idle)
+	before, known := residentBytes(ctx, a.Endpoint)
+	clients := make([]*client.Client, c.Idle)
 	defer func() {
-		var g errgroup.Group
-		g.SetLimit(64)
-		for _, s := range sessions {
-			if s != nil {
-				g.Go(func() error { s.close(); return nil })
+		var wg sync.WaitGroup
+		for _, c := range clients {
+			if c != nil {
+				wg.Go(func() { _ = c.Close() })
 			}
 		}
-		_ = g.Wait()
+		wg.Wait()
 	}()
 	var g errgroup.Group
 	g.SetLimit(32)
-	for i := range sessions {
+	for i := range clients {
 		g.Go(func() (err error) {
 			cfg := users[i/devicesPerUser]
-			cfg.State = client.NewMemoryState()
-			if sessions[i], err = start(ctx, cfg, func() {}); err != nil {
-				return err
-			}
-			return sessions[i].online(ctx)
+			// Idle devices number no messages, so they may have the same ids in each run, and
+			// replace what an interrupted one has left.
+			cfg.Device = fmt.Sprintf("idle-%02d", i%devicesPerUser)
+			clients[i], err = online(ctx, cfg)
+			return err
 		})
 	}
 	if err := g.Wait(); err != nil {
@@ -125,23 +131,36 @@ func (c *benchCmd) idle(ctx context.Context, a *app, d deployment) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	after, _ := residentBytes(ctx, a.commandLine.Endpoint)
+	after, _ := residentBytes(ctx, a.Endpoint)
+	return c.reportIdle(a, before, after, known)
+}
+
+func (c *benchCmd) reportIdle(a *app, before, after int64, known bool) error {
 	each := float64(after-before) / 1024 / float64(c.Idle)
-	if a.commandLine.JSON {
-		a.print(map[string]any{"type": "idle", "connections": c.Idle, "known": known, "resident_before": before, "resident_after": after, "kib_per_connection": each})
-		return nil
+	switch {
+	case a.JSON && known:
+		return a.object(struct {
+			Type        string  `json:"type"`
+			Connections int     `json:"connections"`
+			Before      int64   `json:"resident_before"`
+			After       int64   `json:"resident_after"`
+			Each        float64 `json:"kib_per_connection"`
+		}{"idle", c.Idle, before, after, each})
+	case a.JSON:
+		return a.object(struct {
+			Type        string `json:"type"`
+			Connections int    `json:"connections"`
+		}{"idle", c.Idle})
+	case known:
+		return a.line("%d idle connections: %.1f KiB each (the server's resident memory went from %.1f to %.1f MiB)",
+			c.Idle, each, float64(before)/(1<<20), float64(after)/(1<<20))
 	}
-	if !known {
-		fmt.Fprintf(a.stdout, "%d connections are idle. This endpoint does not tell its memory: measure the server's resident set before and after.\n", c.Idle)
-		return nil
-	}
-	fmt.Fprintf(a.stdout, "%d idle connections: %.1f KiB each (the server's resident set went from %d to %d MB)\n", c.Idle, each, before>>20, after>>20)
-	return nil
+	return a.line("%d connections were idle for %v. This endpoint does not tell its memory: read the server's resident set before and during a run (ps -o rss PID).", c.Idle, c.Settle)
 }
 
 // residentBytes asks a local cloud for its memory.
 func residentBytes(ctx context.Context, endpoint string) (bytes int64, known bool) {
-	if !strings.HasPrefix(endpoint, "http") {
+	if !isURL(endpoint) {
 		return 0, false
 	}
 	where, err := url.JoinPath(endpoint, "_local", "health")

@@ -1,11 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"io"
 	"sync"
 	"time"
 
@@ -13,251 +12,314 @@ import (
 )
 
 type chatCmd struct {
-	Peer    string        `arg:"" help:"Whom to chat with."`
-	As      string        `required:"" placeholder:"USER" help:"Who you are."`
-	History int           `default:"10" help:"How many of the last messages to show first."`
-	Receive int           `help:"On a pipe: stay, after the input has ended, until this many messages of the other have come since the start."`
-	Timeout time.Duration `default:"30s" help:"On a pipe: how long to stay for --receive and for what is not stored yet."`
+	User    string `arg:"" help:"Who to chat with."`
+	History int    `default:"20" help:"How many earlier messages to show first (${default}); unread ones are shown beyond that, up to ${mostunread}."`
+	Receive int    `help:"For scripts: when the input has ended, stay until so many messages of the other user have come since the start, at most for --timeout."`
 }
 
-// Run chats until the input ends.
+// mostUnread bounds what a chat shows before it begins.
+const mostUnread = 200
+
+// Run chats until the input ends, and everything that was typed is stored.
 func (c *chatCmd) Run(ctx context.Context, a *app) error {
-	d, err := a.deployment(ctx)
+	acc, err := a.account(ctx)
 	if err != nil {
 		return err
 	}
-	screen := &screen{app: a, user: c.As, peer: c.Peer, came: make(chan struct{}, 1)}
-	s, err := a.open(ctx, d, c.As, func(cfg *client.Config) {
-		cfg.OnMessage, cfg.OnStatus = screen.message, screen.status
-	})
-	if err != nil {
-		return err
+	if c.User == acc.user {
+		return fail(exitUsage, "", "a chat is between two different users: %s is yourself", c.User)
 	}
-	defer s.close()
-	if err := c.begin(ctx, a, s, screen); err != nil {
-		return err
-	}
-	pending, err := c.talk(ctx, a, s, screen)
-	if err != nil {
-		return err
-	}
-	if a.isTerminal() {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	return c.settle(ctx, s, screen, pending)
+	t := &chat{app: a, peer: c.User, user: acc.user, expect: c.Receive, changed: make(chan struct{}, 1), begun: make(chan struct{}), stop: ctx.Done()}
+	if t.screen, err = a.screen(); err != nil {
+		return err
+	}
+	defer t.screen.close()
+	t.session, err = a.connect(ctx, acc, true, client.Config{OnMessage: t.message, OnStatus: t.status})
+	if err != nil {
+		return err
+	}
+	defer t.session.close()
+	defer cancel() // before close: OnMessage may wait for the history, which will not come
+	if a.tty != nil && !a.JSON {
+		t.note("%s to %s at %s. Enter sends, Ctrl-D ends.", acc.user, c.User, a.Endpoint)
+	}
+	if err := t.begin(ctx, c.History); err != nil {
+		return t.session.explain(err)
+	}
+	return t.run(ctx)
 }
 
-// begin shows the last messages and then whatever has come meanwhile.
-func (c *chatCmd) begin(ctx context.Context, a *app, s *session, screen *screen) error {
-	var last []client.Message
-	if c.History > 0 {
-		page, err := s.History(ctx, c.Peer, latest, -1, min(c.History, client.MaxPage))
+func (a *app) screen() (screen, error) {
+	if a.tty == nil || a.JSON {
+		return newPipe(a.console), nil
+	}
+	return newTerminal(a.tty)
+}
+
+// chat is one chat while it runs.
+type chat struct {
+	*app
+	peer, user string
+	session    *session
+	screen     screen
+	begun      chan struct{}   // closed when the history has been shown
+	shown      int64           // the last message of the history; set before begun is closed
+	stop       <-chan struct{} // closed when the chat ends
+
+	expect  int           // messages of the peer to wait for at the end
+	changed chan struct{} // something of what follows has
+	mu      sync.Mutex    // guards what follows
+	phase   client.Phase
+	was     bool  // it was online before
+	sending int   // lines that are neither stored nor refused
+	refused error // the last refusal
+	stored  int64 // the highest number of an own message that was stored
+	latest  int64 // the highest number shown
+	theirs  int   // messages of the peer since the start
+}
+
+func (t *chat) note(format string, args ...any) {
+	if !t.JSON {
+		t.screen.note("* " + fmt.Sprintf(format, args...))
+	}
+}
+
+// show shows a message.
+func (t *chat) show(m client.Message) {
+	if t.JSON {
+		t.object(lineOf(m))
+		return
+	}
+	t.screen.show(format(m, t.now()))
+}
+
+// object writes a JSON line; lines of several goroutines do not mix.
+func (t *chat) object(v any) { t.screen.show(jsonLine(v)) }
+
+// begin shows the end of the conversation, with everything unread.
+func (t *chat) begin(ctx context.Context, recent int) error {
+	if err := t.session.WaitOnline(ctx); err != nil {
+		return err
+	}
+	all, err := t.session.Conversations(ctx)
+	if err != nil {
+		return err
+	}
+	unread := int64(0)
+	for _, c := range all {
+		if c.Peer == t.peer {
+			unread = c.Unread
+		}
+	}
+	limit := max(recent, int(min(unread, mostUnread)))
+	if limit > 0 {
+		history, err := t.session.latest(ctx, t.peer, 0, limit)
 		if err != nil {
 			return err
 		}
-		last = page.Messages
+		if unread > int64(limit) {
+			t.note("%d earlier unread messages: %s", unread-int64(limit), t.command("history %s --as %s --limit %d", t.peer, t.user, unread))
+		}
+		for _, m := range history {
+			t.show(m)
+			t.shown = m.Seq
+		}
 	}
-	if a.isTerminal() && !a.commandLine.JSON {
-		fmt.Fprintf(a.stdout, "Chatting with %s as %s. A line is a message; Ctrl-D ends.\n", c.Peer, c.As)
-	}
-	screen.open(last)
+	close(t.begun)
 	return nil
 }
 
-// talk sends each line until the input ends, or the session does.
-func (c *chatCmd) talk(ctx context.Context, a *app, s *session, screen *screen) ([]*client.Pending, error) {
-	lines, scanned := make(chan string), make(chan error, 1)
+// message takes what comes in.
+func (t *chat) message(m client.Message) {
+	select {
+	case <-t.begun:
+	case <-t.stop:
+		return
+	}
+	switch peer := m.Peer(t.user); {
+	case peer != t.peer && t.JSON:
+		t.show(m)
+	case peer != t.peer:
+		if !m.Own {
+			t.note("%s has written: %s", peer, t.command("chat %s --as %s", peer, t.user))
+		}
+	case m.Seq > t.shown:
+		t.show(m)
+		t.change(func() {
+			t.latest = m.Seq
+			if !m.Own {
+				t.theirs++
+			}
+		})
+	}
+}
+
+// status tells when the connection comes and goes; not every attempt.
+func (t *chat) status(s client.Status) {
+	t.mu.Lock()
+	was, again := t.phase, t.was
+	t.phase = s.Phase
+	t.was = t.was || s.Phase == client.Online
+	t.mu.Unlock()
+	switch {
+	case t.JSON:
+		line := struct {
+			Type      string `json:"type"`
+			Phase     string `json:"phase"`
+			Error     string `json:"error,omitempty"`
+			RetryInMS int64  `json:"retry_in_ms,omitempty"`
+		}{Type: "status", Phase: s.Phase.String(), RetryInMS: s.RetryIn.Milliseconds()}
+		if s.Err != nil {
+			line.Error = s.Err.Error()
+		}
+		t.object(line)
+	case s.Phase == client.Online && again && was != client.Online:
+		t.note("connected again")
+	case s.Phase == client.Online && was != client.Online:
+		t.note("connected")
+	case s.Phase == client.Offline && was != client.Offline && !(was == client.Connecting && again):
+		t.note("no connection (%v): trying again until there is one; what you type is kept", s.Err)
+	}
+}
+
+// waitsAfter is how long a message may go without an acknowledgement before the user is told.
+const waitsAfter = 2 * time.Second
+
+// run sends what is typed.
+func (t *chat) run(ctx context.Context) error {
+	lines, ended := make(chan string), make(chan error, 1)
 	go func() {
-		in := bufio.NewScanner(a.stdin)
-		in.Buffer(make([]byte, 0, 8192), 1<<20)
-		for in.Scan() {
+		for {
+			line, err := t.screen.read()
+			if err != nil {
+				ended <- err
+				return
+			}
 			select {
-			case lines <- in.Text():
-			case <-ctx.Done():
+			case lines <- line:
+			case <-t.stop:
 				return
 			}
 		}
-		scanned <- in.Err()
-		close(lines)
 	}()
-	var pending []*client.Pending
 	for {
 		select {
+		case line := <-lines:
+			if line != "" {
+				t.send(ctx, line)
+			}
+		case err := <-ended:
+			if !errors.Is(err, io.EOF) {
+				return err
+			}
+			return t.finish(ctx)
+		case <-t.session.ended:
+			return t.session.explain(client.ErrClosed)
 		case <-ctx.Done():
-			return pending, nil // Ctrl-C is a way to leave
-		case err := <-s.ended:
-			s.ended <- err
-			if err == nil {
-				err = client.ErrClosed
-			}
-			return pending, err
-		case line, more := <-lines:
-			if !more {
-				return pending, <-scanned
-			}
-			if strings.TrimSpace(line) == "" {
-				continue
-			}
-			if a.isTerminal() {
-				// The line comes back when it is stored, in its place.
-				fmt.Fprint(a.stdout, "\x1b[1A\x1b[2K")
-			}
-			p, err := s.Enqueue(c.Peer, line)
-			if err != nil {
-				screen.note("not sent: %v", err)
-				if !a.isTerminal() {
-					return pending, err
-				}
-				continue
-			}
-			if a.isTerminal() {
-				go func() {
-					if _, err := p.Wait(ctx); err != nil && !errors.Is(err, context.Canceled) {
-						screen.note("not sent: %s: %v", oneLine(line), err)
-					}
-				}()
-				continue
-			}
-			pending = append(pending, p)
+			return nil // Ctrl-C is the way to end a chat
 		}
 	}
 }
 
-// settle waits for what a script waits for.
-func (c *chatCmd) settle(ctx context.Context, s *session, screen *screen, pending []*client.Pending) error {
-	var refused error
-	for _, p := range pending {
-		if _, err := p.Wait(ctx); err != nil {
-			refused = errors.Join(refused, err)
-		}
+// send queues a line. It is shown by message when it is stored.
+func (t *chat) send(ctx context.Context, line string) {
+	p, err := t.session.Enqueue(t.peer, line)
+	if err != nil {
+		t.refuse(line, err)
+		return
 	}
-	if refused != nil {
-		return refused
-	}
-	for screen.received() < c.Receive {
+	t.change(func() { t.sending++ })
+	go func() {
+		slow := time.NewTimer(waitsAfter)
+		defer slow.Stop()
 		select {
-		case <-screen.came:
-		case err := <-s.ended:
-			s.ended <- err
-			return err
-		case <-ctx.Done():
-			return &problem{exitRefused, "", fmt.Errorf("%d of %d messages of %s came within %s", screen.received(), c.Receive, c.Peer, c.Timeout)}
+		case <-p.Done():
+		case <-slow.C:
+			t.note("not stored yet: %s", printable(line))
+		case <-t.stop:
 		}
-	}
-	// Own messages are shown when they are stored; the last of them may still be on its way to the screen.
-	return screen.waitOwn(ctx, len(pending))
-}
-
-// screen shows one conversation in order: first the history, then what comes.
-type screen struct {
-	app        *app
-	user, peer string
-	came       chan struct{} // something has been shown
-
-	mu      sync.Mutex // guards what follows, and the output
-	ready   bool
-	held    []client.Message // what came before the history was shown
-	shown   int64            // the highest seq
-	theirs  int              // messages of the peer since the start
-	own     int              // own messages since the start
-	offline bool
-}
-
-func (s *screen) open(history []client.Message) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, m := range history {
-		s.app.printMessage(m)
-		s.shown = max(s.shown, m.Seq)
-	}
-	s.ready = true
-	for _, m := range s.held {
-		s.show(m)
-	}
-	s.held = nil
-}
-
-// message is the client's OnMessage.
-func (s *screen) message(m client.Message) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if m.Peer(s.user) != s.peer {
-		if !m.Own && !s.app.commandLine.JSON {
-			fmt.Fprintf(s.app.stderr, "(%s wrote to you: duet chat %s --as %s)\n", m.From, m.From, s.user)
+		sent, err := p.Wait(ctx)
+		switch {
+		case ctx.Err() != nil || errors.Is(err, client.ErrClosed):
+			return
+		case err != nil:
+			t.refuse(line, err)
 		}
+		t.change(func() {
+			t.sending--
+			t.stored = max(t.stored, sent.Seq)
+		})
+	}()
+}
+
+// refuse tells that a line will not be sent.
+func (t *chat) refuse(line string, err error) {
+	t.mu.Lock()
+	t.refused = err
+	t.mu.Unlock()
+	if t.JSON {
+		object := struct {
+			Type  string `json:"type"`
+			Text  string `json:"text"`
+			Error string `json:"error"`
+			Code  string `json:"code,omitempty"`
+		}{Type: "refused", Text: line, Error: err.Error()}
+		var refusal *client.Error
+		if errors.As(err, &refusal) {
+			object.Code = refusal.Code
+		}
+		t.object(object)
 		return
 	}
-	if !s.ready {
-		s.held = append(s.held, m)
-		return
+	remedy := t.explain(err).remedy
+	if remedy != "" {
+		remedy = ". " + remedy
 	}
-	s.show(m)
+	t.note("not sent: %s: %v%s", printable(line), err, remedy)
 }
 
-func (s *screen) show(m client.Message) {
-	if m.Own {
-		s.own++
-	} else {
-		s.theirs++
-	}
-	if m.Seq > s.shown {
-		s.app.printMessage(m)
-		s.shown = m.Seq
-	}
+// change changes what finish waits for.
+func (t *chat) change(do func()) {
+	t.mu.Lock()
+	do()
+	t.mu.Unlock()
 	select {
-	case s.came <- struct{}{}:
+	case t.changed <- struct{}{}:
 	default:
 	}
 }
 
-// status is the client's OnStatus.
-func (s *screen) status(status client.Status) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case status.Phase == client.Offline && !s.offline:
-		s.offline = true
-		s.line("offline: what you write is kept and sent later")
-	case status.Phase == client.Online && s.offline:
-		s.offline = false
-		s.line("online again")
-	}
-}
-
-func (s *screen) note(format string, args ...any) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.line(fmt.Sprintf(format, args...))
-}
-
-func (s *screen) line(text string) {
-	if s.app.commandLine.JSON {
-		s.app.print(map[string]any{"type": "status", "message": text})
-		return
-	}
-	fmt.Fprintf(s.app.stderr, "* %s\n", text)
-}
-
-func (s *screen) received() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.theirs
-}
-
-func (s *screen) waitOwn(ctx context.Context, n int) error {
+// finish waits until everything that was typed is stored and shown, or refused, and until as many
+// messages have come as are to be waited for.
+func (t *chat) finish(ctx context.Context) error {
+	late := time.NewTimer(t.Timeout)
+	defer late.Stop()
 	for {
-		s.mu.Lock()
-		own := s.own
-		s.mu.Unlock()
-		if own >= n {
+		t.mu.Lock()
+		unsent, unshown, missing := t.sending > 0, t.latest < t.stored, t.expect-t.theirs
+		refused := t.refused
+		t.mu.Unlock()
+		if !unsent && !unshown && missing <= 0 {
+			if refused != nil && t.tty == nil {
+				return &failure{code: exitRefused} // told already
+			}
 			return nil
 		}
 		select {
-		case <-s.came:
+		case <-t.changed:
+		case <-t.session.ended:
+			return t.session.explain(client.ErrClosed)
 		case <-ctx.Done():
-			return ctx.Err()
+			return nil
+		case <-late.C:
+			if unsent {
+				t.note("what was not acknowledged is kept, and sent by %s's next command", t.user)
+			} else if missing > 0 {
+				return fail(exitUnreachable, "", "%d of the %d messages of %s have not come within %v", missing, t.expect, t.peer, t.Timeout)
+			}
+			return t.session.explain(context.DeadlineExceeded)
 		}
 	}
 }

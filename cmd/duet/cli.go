@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -81,7 +82,7 @@ func run(ctx context.Context, args []string, c *console) int {
 		kong.Name("duet"),
 		kong.Description(description),
 		kong.Writers(c.out, c.err),
-		kong.Vars{"endpoint": defaultEndpoint},
+		kong.Vars{"endpoint": defaultEndpoint, "mostunread": strconv.Itoa(mostUnread)},
 		kong.Exit(func(int) { helped = true }), // after --help
 	)
 	if err != nil {

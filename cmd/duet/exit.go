@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -58,9 +57,7 @@ func (a *app) exit(err error) int {
 		if errors.As(err, &refusal) {
 			line.Code = refusal.Code
 		}
-		enc := json.NewEncoder(a.err)
-		enc.SetEscapeHTML(false)
-		_ = enc.Encode(line)
+		fmt.Fprintln(a.err, jsonLine(line))
 		return f.code
 	}
 	fmt.Fprintf(a.err, "duet: %v\n", f.err)

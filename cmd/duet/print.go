@@ -25,9 +25,17 @@ func (a *app) note(format string, args ...any) {
 
 // object writes a line for programs.
 func (a *app) object(v any) error {
-	enc := json.NewEncoder(a.out)
+	_, err := fmt.Fprintln(a.out, jsonLine(v))
+	return err
+}
+
+// jsonLine encodes what is made of strings, numbers and booleans.
+func jsonLine(v any) string {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
+	_ = enc.Encode(v)
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 // messageLine is a message for programs.

@@ -22,7 +22,7 @@ type account struct {
 func (a *app) discover(ctx context.Context) (vault.Deployment, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.Timeout)
 	defer cancel()
-	if !strings.HasPrefix(a.Endpoint, "http://") && !strings.HasPrefix(a.Endpoint, "https://") {
+	if !isURL(a.Endpoint) {
 		if _, err := os.Stat(a.Endpoint); err != nil {
 			return vault.Deployment{}, fail(exitUsage, "It is a URL (http://…) or a file with the stack's outputs: sam list stack-outputs --output json", "--endpoint: %w", err)
 		}
@@ -36,6 +36,10 @@ func (a *app) discover(ctx context.Context) (vault.Deployment, error) {
 		return vault.Deployment{}, err
 	}
 	return v.At(a.Endpoint, endpoint), nil
+}
+
+func isURL(endpoint string) bool {
+	return strings.HasPrefix(endpoint, "http://") || strings.HasPrefix(endpoint, "https://")
 }
 
 // account finds who runs the command: --as, or the only one who has signed in.
@@ -133,12 +137,11 @@ func (s *session) close() {
 
 // explain makes of a call's error what the user can use: why the client ended, or why it is offline.
 func (s *session) explain(err error) error {
-	select {
-	case <-s.ended:
-		if s.err != nil {
+	if errors.Is(err, client.ErrClosed) {
+		// Run has its own reason, and is about to return it.
+		if <-s.ended; s.err != nil {
 			err = s.err
 		}
-	default:
 	}
 	if errors.Is(err, client.ErrUnauthorized) || errors.Is(err, client.ErrBadCredentials) {
 		user := s.account.user
