@@ -97,11 +97,30 @@ type StreamRecord struct {
 	EventName string `json:"eventName"`
 	Change    struct {
 		SequenceNumber string `json:"SequenceNumber"`
-		NewImage       map[string]struct {
-			S *string `json:"S"`
-			N *string `json:"N"`
+		NewImage       struct {
+			Conversation text   `json:"conversation"`
+			Seq          number `json:"seq"`
+			From         text   `json:"from"`
+			Device       text   `json:"device"`
+			N            number `json:"n"`
+			Kind         text   `json:"kind"`
+			Text         text   `json:"text"`
+			ReplyTo      number `json:"reply_to"`
+			At           number `json:"at"`
 		} `json:"NewImage"`
 	} `json:"dynamodb"`
+}
+
+// text and number are attribute values as they stand in a stream's record.
+type (
+	text   struct{ S string }
+	number struct{ N string }
+)
+
+// integer is 0 for what is no integer: this package writes none such.
+func (n number) integer() int64 {
+	i, _ := strconv.ParseInt(n.N, 10, 64)
+	return i
 }
 
 // IsNewMessage tells whether the record is of a message that was appended.
@@ -110,26 +129,14 @@ func (r *StreamRecord) IsNewMessage() bool { return r.EventName == "INSERT" }
 // Message reads the message that was appended. An error says that no such message was ever
 // written by this package.
 func (r *StreamRecord) Message() (chat.Message, error) {
-	text := func(name string) string {
-		if s := r.Change.NewImage[name].S; s != nil {
-			return *s
-		}
-		return ""
-	}
-	number := func(name string) int64 {
-		if n := r.Change.NewImage[name].N; n != nil {
-			i, _ := strconv.ParseInt(*n, 10, 64)
-			return i
-		}
-		return 0
-	}
-	c, err := chat.ParseConversation(text("conversation"))
+	image := &r.Change.NewImage
+	c, err := chat.ParseConversation(image.Conversation.S)
 	if err != nil {
 		return chat.Message{}, fmt.Errorf("stream record %s: %w", r.Change.SequenceNumber, err)
 	}
 	m := chat.Message{
-		Conversation: c, Seq: number("seq"), From: chat.User(text("from")), Device: chat.Device(text("device")),
-		N: number("n"), Kind: chat.Kind(text("kind")), Text: text("text"), ReplyTo: number("reply_to"), At: number("at"),
+		Conversation: c, Seq: image.Seq.integer(), From: chat.User(image.From.S), Device: chat.Device(image.Device.S),
+		N: image.N.integer(), Kind: chat.Kind(image.Kind.S), Text: image.Text.S, ReplyTo: image.ReplyTo.integer(), At: image.At.integer(),
 	}
 	if _, ok := c.Peer(m.From); !ok || m.Seq < 1 {
 		return chat.Message{}, fmt.Errorf("stream record %s: seq %d of %s from %q is not a message", r.Change.SequenceNumber, m.Seq, c, m.From)

@@ -79,6 +79,7 @@ func (p *InProcess) Invoke(ctx context.Context, name string, event []byte) (Resu
 	go func() {
 		defer p.account.leave()
 		defer cancel()
+		function.GrowStack()
 		i.run(event)
 	}()
 	select {

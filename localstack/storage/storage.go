@@ -10,6 +10,7 @@ import (
 	"os"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -22,11 +23,16 @@ type Store struct {
 // Open opens the store in a folder, making it when it is new; "" keeps everything in memory.
 func Open(dir string) (*Store, error) {
 	o := &pebble.Options{
-		Logger:       quiet{},
-		MemTableSize: 8 << 20,
-		// A chat's reads are mostly of what was just written, which the memory table has.
-		CacheSize:          8 << 20,
+		Logger: quiet{},
+		// Most reads are of what was written lately: a large memory table, which takes memory only as
+		// it fills, answers them without a look into a file.
+		MemTableSize:       32 << 20,
+		CacheSize:          32 << 20,
 		FormatMajorVersion: pebble.FormatNewest,
+	}
+	for i := range o.Levels {
+		// Every append asks for a message that is not there yet.
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
 	if dir == "" {
 		o.FS = vfs.NewMem()

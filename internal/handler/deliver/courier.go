@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/duet-chat/duet/internal/chat"
+	"github.com/duet-chat/duet/internal/function"
 	"github.com/duet-chat/duet/internal/post"
 	"github.com/duet-chat/duet/internal/wire"
 )
@@ -69,6 +70,7 @@ func (c *Courier) Deliver(ctx context.Context, messages []chat.Message) []error 
 	for user, mail := range byUser {
 		slots <- struct{}{}
 		group.Go(func() error {
+			function.GrowStack()
 			err := c.toUser(ctx, user, mail, slots)
 			if err != nil {
 				mu.Lock()
@@ -124,7 +126,10 @@ func (c *Courier) toUser(ctx context.Context, u chat.User, mail []*parcel, slots
 	}
 	var group errgroup.Group
 	for _, connection := range connections {
-		group.Go(func() error { return c.toConnection(ctx, connection, mail, slots) })
+		group.Go(func() error {
+			function.GrowStack()
+			return c.toConnection(ctx, connection, mail, slots)
+		})
 	}
 	return group.Wait()
 }
