@@ -40,10 +40,16 @@ func newTarget(t testing.TB, changes ...func(*cloud.Config)) *target {
 // localTarget is a local cloud of the test's own, for tests that need what AWS does not have.
 func localTarget(t testing.TB, why string, changes ...func(*cloud.Config)) *target {
 	t.Helper()
+	needLocal(t, why)
+	return newTarget(t, changes...)
+}
+
+// needLocal skips a test that cannot run on every deployment.
+func needLocal(t testing.TB, why string) {
+	t.Helper()
 	if os.Getenv("DUET_TARGET") != "" {
 		t.Skip("needs a local cloud of its own, since it " + why + ": unset DUET_TARGET")
 	}
-	return newTarget(t, changes...)
 }
 
 func targetAt(t testing.TB, where string) *target {

@@ -1,0 +1,48 @@
+package test
+
+import (
+	"fmt"
+	"testing"
+)
+
+// guarantees.md, Budgets: cost does not grow with users, connections or conversations that a
+// message has nothing to do with.
+func TestCostDoesNotGrow(t *testing.T) {
+	t.Parallel()
+	d := localTarget(t, "reads /_local/usage")
+	alone := d.perMessage(t, d.user(t, "alice"), d.user(t, "bob"))
+
+	// A crowd: connected users, and a user with many conversations of many messages.
+	hub, other := d.user(t, "hub"), d.user(t, "other")
+	for i := range 60 {
+		u := d.user(t, fmt.Sprintf("crowd%d", i))
+		c := u.connect(t, "laptop")
+		for n := range int64(5) {
+			c.send(hub, n+1, "hello from the crowd")
+		}
+	}
+	if got := d.perMessage(t, d.user(t, "carol"), d.user(t, "dave")); got != alone {
+		t.Errorf("a message costs %s among many, %s alone", got, alone)
+	}
+	if got := d.perMessage(t, other, hub); got != alone {
+		t.Errorf("a message to a user with 60 conversations costs %s, to one with none %s", got, alone)
+	}
+	t.Log(alone)
+}
+
+// A conversation of many messages and devices costs no more per message than a young one, but for
+// the tails of its devices in the conversation's item.
+func TestCostDoesNotGrowWithTheLog(t *testing.T) {
+	t.Parallel()
+	d := localTarget(t, "reads /_local/usage")
+	alone := d.perMessage(t, d.user(t, "alice"), d.user(t, "bob"))
+	carol, dave := d.user(t, "carol"), d.user(t, "dave")
+	c := carol.connect(t, "laptop")
+	for n := int64(1); n <= 500; n++ {
+		c.send(dave, n, "a long story")
+	}
+	d.hangUp(t, c)
+	if got := d.perMessage(t, carol, dave); got != alone {
+		t.Errorf("a message costs %s after 500 others, %s as one of the first", got, alone)
+	}
+}
