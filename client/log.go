@@ -200,8 +200,8 @@ func (c *Client) fetched(v *conversation, after int64, f *frame, err error) {
 		v.held = nil
 		c.emit(event{kind: eventSkipped, conv: v, message: Message{Seq: v.last}})
 	}
-	if f.More {
-		v.last = max(v.last, v.taken+1)
+	if n := len(f.Messages); n > 0 && f.More {
+		v.last = max(v.last, f.Messages[n-1].Seq+1)
 	}
 	c.want(v)
 }

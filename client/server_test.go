@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"strings"
@@ -63,8 +64,9 @@ type server struct {
 	network *network
 	http    http.Server
 	conns   chan *conn // connections that were opened
-	mu      sync.Mutex // guards refuse
+	mu      sync.Mutex // guards what follows
 	refuse  []int      // statuses of the next handshakes
+	devices int        // device ids that were made
 }
 
 // conn is a connection as the server sees it.
@@ -94,6 +96,13 @@ func (s *server) refuseNext(statuses ...int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.refuse = append(s.refuse, statuses...)
+}
+
+func (s *server) newDevice() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.devices++
+	return fmt.Sprint("device-", s.devices)
 }
 
 func (s *server) serve(w http.ResponseWriter, r *http.Request) {
@@ -184,13 +193,17 @@ func (c *conn) ended() {
 
 func (c *conn) write(f object) {
 	c.t.Helper()
-	data, err := json.Marshal(f)
-	if err == nil {
-		err = c.ws.Write(context.Background(), websocket.MessageText, data)
-	}
-	if err != nil {
+	if err := c.tryWrite(f); err != nil {
 		c.t.Errorf("write %v: %v", f, err)
 	}
+}
+
+func (c *conn) tryWrite(f object) error {
+	data, err := json.Marshal(f)
+	if err != nil {
+		return err
+	}
+	return c.ws.Write(context.Background(), websocket.MessageText, data)
 }
 
 // answer answers a request.
@@ -291,7 +304,6 @@ type user struct {
 func (s *server) start(changes ...func(*client.Config)) *user {
 	s.t.Helper()
 	u := &user{t: s.t, messages: make(chan client.Message, 10000), statuses: make(chan client.Status, 1000), ran: make(chan error, 1)}
-	devices := 0
 	cfg := client.Config{
 		URL:       "ws://duet.test/prod",
 		User:      "alice",
@@ -300,7 +312,7 @@ func (s *server) start(changes ...func(*client.Config)) *user {
 		OnStatus:  func(st client.Status) { u.statuses <- st },
 		Window:    client.MaxInFlight,
 		Rand:      func() float64 { return 0.5 },
-		NewDevice: func() string { devices++; return "device-" + string(rune('0'+devices)) },
+		NewDevice: s.newDevice,
 		HTTPClient: &http.Client{Transport: &http.Transport{
 			DialContext: s.network.dial, DisableKeepAlives: true,
 		}},
