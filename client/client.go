@@ -75,7 +75,8 @@ type Client struct {
 	fetchQueue []*conversation
 	fetching   int
 	events     []event
-	queued     int // messages among events, and the one being shown
+	queued     int           // messages among events, and the one being shown
+	room       chan struct{} // closed when the queue is half empty; nil: nobody waits
 	delivering bool
 }
 

@@ -1,5 +1,7 @@
 package client
 
+import "time"
+
 // event is one call of a function of Config, to be made.
 type event struct {
 	kind         eventKind
@@ -59,6 +61,10 @@ func (c *Client) deliver() {
 		c.mu.Lock()
 		if e.kind == eventMessage {
 			c.queued--
+			if c.room != nil && c.queued <= maxQueued/2 {
+				close(c.room)
+				c.room = nil
+			}
 			if c.queued <= maxQueued/2 && (len(c.starved) > 0 || len(c.fetchQueue) > 0) {
 				c.feedStarved()
 				c.poke()
@@ -67,6 +73,22 @@ func (c *Client) deliver() {
 		c.didShow(e)
 	}
 	c.delivering = false
+}
+
+// roomPause is how long a reader waits for a program that cannot keep up.
+const roomPause = 100 * time.Millisecond
+
+// waitForRoom returns what a reader is to wait for, if the queue has just become full. A burst is
+// over when there is room again. For a program that is slow, the reader does not wait a second
+// time: answers are to come through. What it leaves out is fetched.
+func (c *Client) waitForRoom() <-chan struct{} {
+	if c.queued < maxQueued || len(c.starved) > 0 || c.ended {
+		return nil
+	}
+	if c.room == nil {
+		c.room = make(chan struct{})
+	}
+	return c.room
 }
 
 func (c *Client) call(e event) {

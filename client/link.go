@@ -179,7 +179,16 @@ func (c *Client) read(l *link) {
 		}
 		c.mu.Lock()
 		c.receive(l, f)
+		room := c.waitForRoom()
 		c.mu.Unlock()
+		if room != nil {
+			wait := time.NewTimer(roomPause)
+			select {
+			case <-room:
+			case <-wait.C:
+			}
+			wait.Stop()
+		}
 	}
 }
 

@@ -222,6 +222,10 @@ func (c *Client) finish() error {
 	c.mu.Lock()
 	err := c.err
 	c.dropMessages()
+	if c.room != nil {
+		close(c.room)
+		c.room = nil
+	}
 	c.phase = Closed
 	c.emit(event{kind: eventStatus, status: Status{Phase: Closed, Err: err}})
 	c.abandon()
