@@ -23,7 +23,7 @@ type Config struct {
 	URL    string      // of the WebSocket: Endpoint.WebSocketURL
 	User   string      // whose tokens these are
 	Tokens TokenSource // for the handshake
-	Device string      // this installation's id; "": the State's, or a new random one
+	Device string      // this installation's id in a new State, which keeps it; "": a random one
 	State  State       // what to remember; nil: a NewMemoryState of its own
 
 	// OnMessage is called with every message of every conversation, this user's own included,

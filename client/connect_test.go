@@ -128,6 +128,7 @@ func TestNextConnectionIsOpenedBeforeTheTokenEnds(t *testing.T) {
 		p := u.enqueue("a")[0]
 		old.write(push(2))
 		u.shows(2)
+		old.write(refusal("session_expired", false))
 		old.write(object{"type": "closing", "reason": "replaced"})
 		old.cut()
 		c.sync("e")

@@ -212,13 +212,7 @@ func (c *Client) receive(l *link, f *frame) {
 			c.stored(p, f, now)
 		}
 	case wire.TypeError:
-		if p := c.sends[f.Ref]; p != nil {
-			c.failed(p, f, now)
-		} else if r := c.requests[f.Ref]; r != nil {
-			c.refuse(r, f, now)
-		} else if chat.Code(f.Code) == chat.SessionExpired && l == c.cur {
-			c.reconnect(now)
-		}
+		c.refused(l, f, now)
 	case wire.TypeSynced, wire.TypePage, wire.TypePong:
 		if r := c.requests[f.Ref]; r != nil {
 			c.answer(r, f)
@@ -231,6 +225,25 @@ func (c *Client) receive(l *link, f *frame) {
 		if l == c.cur && f.Message != "" {
 			c.faulted(f.Message, now)
 		}
+	}
+}
+
+// refused takes an error.
+func (c *Client) refused(l *link, f *frame, now time.Time) {
+	expired := chat.Code(f.Code) == chat.SessionExpired
+	p, r := c.sends[f.Ref], c.requests[f.Ref]
+	switch {
+	case expired && l != c.cur:
+		// The next connection is there already, and everything is asked again on it.
+		if p != nil {
+			p.answered()
+		}
+	case p != nil:
+		c.failed(p, f, now)
+	case r != nil:
+		c.refuse(r, f, now)
+	case expired:
+		c.reconnect(now)
 	}
 }
 

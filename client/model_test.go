@@ -142,7 +142,7 @@ func (w *world) run(s *server) {
 		cancel()
 		var refused *client.Error
 		if err != nil && !errors.As(err, &refused) {
-			w.t.Errorf("%q is not settled: %v", p.Text, err)
+			w.t.Errorf("%q is not settled: %v", p.Text(), err)
 		}
 	}
 	w.acknowledged(l)
@@ -218,11 +218,11 @@ func (w *world) acknowledged(l *life) {
 		sent, err := p.Wait(context.Background())
 		switch {
 		case err == nil:
-			if e := w.logs[sent.Conversation][sent.Seq-1]; e["text"] != p.Text {
-				w.t.Errorf("%q was acknowledged at %s %d, but there is %q", p.Text, sent.Conversation, sent.Seq, e["text"])
+			if e := w.logs[sent.Conversation][sent.Seq-1]; e["text"] != p.Text() {
+				w.t.Errorf("%q was acknowledged at %s %d, but there is %q", p.Text(), sent.Conversation, sent.Seq, e["text"])
 			}
-		case errors.Is(err, client.ErrBadRequest) && !strings.HasPrefix(p.Text, "refuse "):
-			w.t.Errorf("%q was refused: %v", p.Text, err)
+		case errors.Is(err, client.ErrBadRequest) && !strings.HasPrefix(p.Text(), "refuse "):
+			w.t.Errorf("%q was refused: %v", p.Text(), err)
 		}
 	}
 }

@@ -62,9 +62,9 @@ func (c *Client) startSendsOf(v *conversation, now time.Time, out [][]byte) [][]
 	if len(v.pending) == 0 {
 		return out
 	}
-	first, window := v.pending[0].N, c.window(v)
+	first, window := v.pending[0].unsent.N, c.window(v)
 	for i, p := range v.pending {
-		if p.N >= first+window || p.refused || p.Unsure {
+		if p.unsent.N >= first+window || p.refused || p.unsent.Unsure {
 			break
 		}
 		if p.flying {
@@ -78,7 +78,7 @@ func (c *Client) startSendsOf(v *conversation, now time.Time, out [][]byte) [][]
 		p.copies++
 		p.alone = i == 0
 		out = append(out, encode(sendRequest{
-			Action: "send", Ref: p.ref, To: v.peer, N: p.N, Text: p.Text, ReplyTo: p.ReplyTo,
+			Action: "send", Ref: p.ref, To: v.peer, N: p.unsent.N, Text: p.unsent.Text, ReplyTo: p.unsent.ReplyTo,
 			Seen: v.last + int64(i),
 		}))
 	}
@@ -127,16 +127,16 @@ func (c *Client) forget(p *Pending) {
 // stored takes the acknowledgement of a send.
 func (c *Client) stored(p *Pending, f *frame, now time.Time) {
 	v := p.conv
-	if f.N != p.N {
-		c.cfg.Log.Warn("an acknowledgement is for another number", "conversation", v.id, "n", p.N, "acknowledged", f.N)
+	if f.N != p.unsent.N {
+		c.cfg.Log.Warn("an acknowledgement is for another number", "conversation", v.id, "n", p.unsent.N, "acknowledged", f.N)
 		return
 	}
 	c.timed(p, now)
 	at := time.UnixMilli(f.At)
 	c.settle(p, Sent{Conversation: v.id, Seq: f.Seq, At: at, Duplicate: f.Duplicate}, now)
 	c.accept(Message{
-		Conversation: v.id, From: c.cfg.User, Device: c.device, Seq: f.Seq, N: p.N, Text: p.Text,
-		Kind: string(chat.KindText), ReplyTo: p.ReplyTo, At: at, Own: true,
+		Conversation: v.id, From: c.cfg.User, Device: c.device, Seq: f.Seq, N: p.unsent.N, Text: p.unsent.Text,
+		Kind: string(chat.KindText), ReplyTo: p.unsent.ReplyTo, At: at, Own: true,
 	}, now)
 }
 
@@ -147,7 +147,7 @@ func (c *Client) settle(p *Pending, s Sent, now time.Time) {
 	kept := v.pending[:0]
 	for _, q := range v.pending {
 		// A refused one before it has its number used after all: another copy of it was stored.
-		if q != p && (!q.refused || q.N > p.N) {
+		if q != p && (!q.refused || q.unsent.N > p.unsent.N) {
 			kept = append(kept, q)
 		}
 	}
@@ -177,7 +177,7 @@ func (c *Client) failed(p *Pending, f *frame, now time.Time) {
 	v, e := p.conv, f.refusal()
 	p.flying = false
 	switch code := chat.Code(e.Code); {
-	case code == chat.NotFound && f.LastN != nil && *f.LastN >= p.N:
+	case code == chat.NotFound && f.LastN != nil && *f.LastN >= p.unsent.N:
 		c.settle(p, Sent{Conversation: v.id, Duplicate: true}, now)
 		return
 	case code == chat.OutOfOrder && f.LastN != nil:
@@ -185,7 +185,7 @@ func (c *Client) failed(p *Pending, f *frame, now time.Time) {
 		c.outOfOrder(p, *f.LastN, now)
 	case code == chat.Conflict:
 		p.answered()
-		c.renew("the server knows another message under number", "conversation", v.id, "n", p.N)
+		c.renew("the server knows another message under number", "conversation", v.id, "n", p.unsent.N)
 	case code == chat.SessionExpired:
 		p.answered()
 		c.reconnect(now)
@@ -225,13 +225,13 @@ func (c *Client) pause(v *conversation, atLeast time.Duration, now time.Time) {
 // highest number that the server has.
 func (c *Client) outOfOrder(p *Pending, last int64, now time.Time) {
 	v := p.conv
-	if first := v.pending[0]; last < first.N-1 {
+	if first := v.pending[0]; last < first.unsent.N-1 {
 		// It had more, or this device counts differently: its numbers mean nothing any more.
-		c.renew("the server has forgotten numbers", "conversation", v.id, "n", first.N-1, "last_n", last)
+		c.renew("the server has forgotten numbers", "conversation", v.id, "n", first.unsent.N-1, "last_n", last)
 		return
 	}
 	for _, q := range v.pending {
-		if last < q.N && q.N < p.N && q.flying && now.Sub(q.lastCopy) >= overdue {
+		if last < q.unsent.N && q.unsent.N < p.unsent.N && q.flying && now.Sub(q.lastCopy) >= overdue {
 			q.flying = false
 		}
 	}
@@ -259,7 +259,7 @@ func (c *Client) fillHole(v *conversation, now time.Time) {
 	if first < 0 {
 		return
 	}
-	v.nextN = v.pending[first].N
+	v.nextN = v.pending[first].unsent.N
 	c.renumber(v, first)
 }
 
@@ -271,7 +271,7 @@ func (c *Client) renumber(v *conversation, index int) {
 		if p.refused {
 			continue
 		}
-		p.N, p.copies = v.nextN, 0
+		p.unsent.N, p.copies = v.nextN, 0
 		v.nextN++
 		kept = append(kept, p)
 	}

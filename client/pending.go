@@ -11,15 +11,15 @@ import (
 
 // Pending is a message that is being sent.
 type Pending struct {
-	Unsent
-	peer string
-	conv *conversation
+	peer, text string
+	conv       *conversation
 
 	done chan struct{}
 	sent Sent  // set before done is closed
 	err  error // set before done is closed
 
 	// Where it stands; Client.mu guards it.
+	unsent      Unsent
 	ref         string
 	flying      bool // written to the current connection, and not answered
 	refused     bool // answered by a definite refusal: it only keeps its number until that is free
@@ -44,6 +44,9 @@ func (p *Pending) Done() <-chan struct{} { return p.done }
 
 // To returns the recipient.
 func (p *Pending) To() string { return p.peer }
+
+// Text returns the text.
+func (p *Pending) Text() string { return p.text }
 
 func (p *Pending) resolve(s Sent, err error) {
 	select {
@@ -99,7 +102,7 @@ func (c *Client) Enqueue(to, text string, options ...Option) (*Pending, error) {
 }
 
 func (c *Client) newPending(v *conversation, u Unsent) *Pending {
-	return &Pending{Unsent: u, peer: v.peer, conv: v, done: make(chan struct{})}
+	return &Pending{unsent: u, peer: v.peer, text: u.Text, conv: v, done: make(chan struct{})}
 }
 
 // checkArguments refuses what the server would: in the middle of a pipeline, a refusal costs time.

@@ -79,7 +79,7 @@ func (c *Client) pendingChange(now time.Time, all bool) (_ Change, ok bool) {
 		}
 		for _, p := range v.pending {
 			if !p.refused {
-				s.Unsent = append(s.Unsent, p.Unsent)
+				s.Unsent = append(s.Unsent, p.unsent)
 			}
 		}
 		change.Conversations[v.id] = s

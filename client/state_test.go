@@ -116,7 +116,7 @@ func TestG2RestartedProgramSendsOn(t *testing.T) {
 					t.Errorf("the client asked %v, want since the last sync", y)
 				}
 				unsent := u.Unsent()
-				if len(unsent) != 1 || unsent[0].Text != "a" || unsent[0].To() != "bob" {
+				if len(unsent) != 1 || unsent[0].Text() != "a" || unsent[0].To() != "bob" {
 					t.Fatalf("Unsent() = %v, want a", unsent)
 				}
 				f := c.next("send")
@@ -180,5 +180,34 @@ func TestMessagesAreSavedBeforeTheyAreWritten(t *testing.T) {
 		if got := saved.Conversations["alice~bob"].Unsent; !cmp.Equal(got, want) {
 			t.Errorf("saved are %v when the frame is on the wire, want %v", got, want)
 		}
+	})
+}
+
+// A program that crashes while it starts over in a new epoch decides about its unsure messages after
+// the restart.
+func TestUnsureMessagesAreDecidedAfterARestart(t *testing.T) {
+	within(t, func(t *testing.T, s *server) {
+		state := client.NewMemoryState()
+		unsent := func(text string) client.SavedConversation {
+			return client.SavedConversation{Cursor: -1, NextN: 2, Unsent: []client.Unsent{{N: 1, Text: text, Unsure: true}}}
+		}
+		if err := state.Save(client.Change{Device: "d", Epoch: "e", Conversations: map[string]client.SavedConversation{
+			"alice~bob": unsent("to bob"), "alice~carol": unsent("to carol"),
+		}}); err != nil {
+			t.Fatal(err)
+		}
+		u := s.start(func(cfg *client.Config) { cfg.State = state })
+		defer u.Close()
+		pending := map[string]*client.Pending{}
+		for _, p := range u.Unsent() {
+			pending[p.To()] = p
+		}
+		c := s.accept()
+		c.sync("e", object{"conversation": "alice~carol", "peer": "carol", "last_seq": 3, "unread": 0, "at": 3000})
+		f := c.next("send")
+		isSend(t, f, 1, "to bob")
+		c.sent(f, 1)
+		u.isSent(pending["bob"], 1)
+		u.isRefused(pending["carol"], client.ErrNewEpoch)
 	})
 }

@@ -175,7 +175,7 @@ func (c *Client) startOver(epoch string, now time.Time) {
 		}
 		v := c.conv(id)
 		for _, p := range o.pending {
-			p.Unsure = p.Unsure || p.transmitted
+			p.unsent.Unsure = p.unsent.Unsure || p.transmitted
 			p.conv = v
 		}
 		v.pending = o.pending
@@ -188,7 +188,7 @@ func (c *Client) startOver(epoch string, now time.Time) {
 func (c *Client) resolveUnsure(v *conversation) {
 	unsure := false
 	for _, p := range v.pending {
-		if !p.Unsure {
+		if !p.unsent.Unsure {
 			continue
 		}
 		unsure = true
@@ -196,7 +196,7 @@ func (c *Client) resolveUnsure(v *conversation) {
 			p.refused = true
 			p.resolve(Sent{}, ErrNewEpoch)
 		}
-		p.Unsure, p.transmitted = false, false
+		p.unsent.Unsure, p.transmitted = false, false
 	}
 	if unsure {
 		v.nextN = 1
