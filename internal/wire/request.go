@@ -229,6 +229,9 @@ func (o fields) text(name string, required bool, limit int) (string, error) {
 	}
 	var s string
 	if err := unquote(raw, &s); err != nil {
+		if name == "text" { // refusals are logged, and what people write must not be
+			return "", chat.Refuse(chat.BadRequest, name, "%s must be a string%v", name, err)
+		}
 		return "", chat.Refuse(chat.BadRequest, name, "%s must be a string%v, not %s", name, err, shorten(raw))
 	}
 	switch {
