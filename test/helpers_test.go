@@ -23,3 +23,22 @@ func checkLog(t testing.TB, log []entry) {
 		last[device] = m.N
 	}
 }
+
+// burst sends messages n, n+1, …, 16 deep, and waits until all of them are stored.
+func (c *conn) burst(to *user, n int64, count int, text func(n int64) string) {
+	c.t.Helper()
+	answers := make([]<-chan frame, count)
+	for i := range count + inFlight {
+		if done := i - inFlight; done >= 0 && done < count {
+			if f, err := c.await(answers[done]); err != nil || f.Type != "sent" {
+				c.t.Fatalf("%s: n %d: %s %v, want sent", c, n+int64(done), f.raw, err)
+			}
+		}
+		if i < count {
+			var err error
+			if answers[i], err = c.start(message(to, n+int64(i), text(n+int64(i)))); err != nil {
+				c.t.Fatal(err)
+			}
+		}
+	}
+}
