@@ -164,16 +164,16 @@ func (b *benchmark) measure(ctx context.Context) (*report, error) {
 
 // openLoop sends at fixed times, each user in turn, whether or not earlier messages were answered.
 func (b *benchmark) openLoop(ctx context.Context, begin, end time.Time) error {
-	g, ctx := errgroup.WithContext(ctx)
+	g, going := errgroup.WithContext(ctx)
 	gap := time.Duration(float64(time.Second) / b.Rate)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for i, due := 0, begin; due.Before(end) && ctx.Err() == nil; i, due = i+1, due.Add(gap) {
+	for i, due := 0, begin; due.Before(end) && going.Err() == nil; i, due = i+1, due.Add(gap) {
 		if wait := time.Until(due); wait > 0 {
 			timer.Reset(wait)
 			select {
 			case <-timer.C:
-			case <-ctx.Done():
+			case <-going.Done():
 				continue
 			}
 		}
@@ -182,7 +182,7 @@ func (b *benchmark) openLoop(ctx context.Context, begin, end time.Time) error {
 		if err != nil {
 			return errors.Join(err, g.Wait())
 		}
-		g.Go(func() error { return u.answered(ctx, f) })
+		g.Go(func() error { return u.answered(going, f) })
 	}
 	if err := g.Wait(); err != nil {
 		return err

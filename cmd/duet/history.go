@@ -10,7 +10,7 @@ type historyCmd struct {
 	User   string `arg:"" help:"The other user of the conversation."`
 	Limit  int    `default:"20" help:"At most so many messages (${default}); 0 for all."`
 	Before int64  `xor:"from" help:"Those before this number; default: the newest."`
-	After  int64  `xor:"from" default:"-1" help:"Those after this number; 0 for the first ones."`
+	After  *int64 `xor:"from" help:"Those after this number; 0 for the first ones."`
 }
 
 // newest is above all numbers of messages.
@@ -18,8 +18,8 @@ const newest = 1<<53 - 1
 
 // Run shows a piece of a conversation, oldest first.
 func (c *historyCmd) Run(ctx context.Context, a *app) error {
-	if c.Limit < 0 {
-		return fail(exitUsage, "", "--limit is %d, but cannot be negative", c.Limit)
+	if c.Limit < 0 || c.Before < 0 || c.After != nil && *c.After < 0 {
+		return fail(exitUsage, "", "--limit, --before and --after cannot be negative")
 	}
 	acc, err := a.account(ctx)
 	if err != nil {
@@ -30,7 +30,7 @@ func (c *historyCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.close()
-	if c.After >= 0 {
+	if c.After != nil {
 		return c.forward(ctx, s)
 	}
 	messages, err := s.latest(ctx, c.User, c.Before, c.Limit)
@@ -42,7 +42,7 @@ func (c *historyCmd) Run(ctx context.Context, a *app) error {
 
 // forward shows messages as their pages come.
 func (c *historyCmd) forward(ctx context.Context, s *session) error {
-	after, left := c.After, c.Limit
+	after, left := *c.After, c.Limit
 	for {
 		page, err := s.page(ctx, c.User, -1, after, pageSize(left))
 		if err != nil {
