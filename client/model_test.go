@@ -37,7 +37,8 @@ func TestRandomServer(t *testing.T) {
 // world is the model: a server as the protocol describes it, which keeps logs and tails, and
 // what must come of it.
 type world struct {
-	t *testing.T
+	t       *testing.T
+	working sync.WaitGroup // what handles frames and delivers
 
 	mu     sync.Mutex // guards what follows
 	rng    *rand.Rand
@@ -150,6 +151,9 @@ func (w *world) run(s *server) {
 	l.Close()
 	close(stop)
 	serving.Wait()
+	// Frames that were read before the end are being handled still.
+	time.Sleep(time.Minute)
+	w.working.Wait()
 	w.check()
 }
 
@@ -285,10 +289,10 @@ func (w *world) connected(c *conn) {
 	w.live, w.behind = c, false
 	w.mu.Unlock()
 	c.serve(func(f object) {
-		go func() {
+		w.working.Go(func() {
 			w.pause(30)
 			w.handle(c, f)
-		}()
+		})
 	})
 }
 
@@ -422,13 +426,13 @@ func (w *world) peerWrites() {
 			}
 			continue
 		}
-		go func() {
+		w.working.Go(func() {
 			w.pause(400)
 			w.reply(c, f)
 			if w.one(10) {
 				w.reply(c, f)
 			}
-		}()
+		})
 	}
 }
 
