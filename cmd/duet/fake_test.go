@@ -21,6 +21,7 @@ type fake struct {
 	mu        sync.Mutex // guards what follows, and writing to connections
 	passwords map[string]string
 	sessions  map[string]string // user by token
+	tokens    int               // how many there have been
 	logs      map[string][]object
 	tails     map[string]int // n by conversation and device
 	conns     map[*websocket.Conn]string
@@ -108,7 +109,8 @@ func (f *fake) cognito(w http.ResponseWriter, r *http.Request) {
 		refuse("NotAuthorizedException")
 		return
 	}
-	token := fmt.Sprintf("token-%d", len(f.sessions))
+	f.tokens++
+	token := fmt.Sprintf("token-%d", f.tokens)
 	f.sessions[token] = user
 	_ = json.NewEncoder(w).Encode(object{"AuthenticationResult": object{"AccessToken": token, "RefreshToken": token, "ExpiresIn": 3600}})
 }
