@@ -52,6 +52,13 @@ func (db *DB) newStream(t *table) (*Stream, error) {
 		if err != nil {
 			return nil, err
 		}
+		trimmed, ok, err := db.store.Get(st.trimmedKey(shard))
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			st.next = max(st.next, binary.BigEndian.Uint64(trimmed)+1)
+		}
 	}
 	return st, nil
 }
@@ -65,6 +72,10 @@ func (st *Stream) prefix(shard int) []byte {
 func (st *Stream) recordKey(shard int, number uint64) []byte {
 	return binary.BigEndian.AppendUint64(st.prefix(shard), number)
 }
+
+// trimmedKey is the key of a shard's last number that was trimmed. Without it numbers would start over
+// when nothing is kept, behind the checkpoints of those who read the stream.
+func (st *Stream) trimmedKey(shard int) []byte { return st.prefix(shard | 0x80) }
 
 // sequence is a record's number in AWS's form, a decimal string of more than 20 digits.
 func sequence(number uint64) string { return fmt.Sprintf("1%020d", number) }
@@ -270,6 +281,7 @@ func (st *Stream) trim(now time.Time) error {
 			continue
 		}
 		b := st.db.store.NewBatch()
+		b.Set(st.trimmedKey(shard), upper[len(prefix):])
 		b.DeleteRange(prefix, append(upper, 0))
 		if err := b.Commit(); err != nil {
 			return err
