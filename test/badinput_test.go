@@ -332,34 +332,37 @@ func TestFragmentedMessages(t *testing.T) {
 	d := newTarget(t)
 	alice, bob := d.user(t, "alice"), d.user(t, "bob")
 	c := alice.connect(t, "laptop")
-	fragmented := func(text string) {
+	fragmented := func(text string) error {
 		w, err := c.ws.Writer(t.Context(), websocket.MessageText)
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
 		for len(text) > 0 {
 			part := min(len(text), 20<<10)
 			if _, err := w.Write([]byte(text[:part])); err != nil {
-				t.Fatal(err)
+				return err
 			}
 			text = text[part:]
 		}
-		if err := w.Close(); err != nil {
-			t.Fatal(err)
-		}
+		return w.Close()
 	}
 	send := func(n int, padding int) string {
 		return fmt.Sprintf(`{"action":"send","to":%q,"n":%d,"text":"x","padding":"%s"}`, bob.name, n, strings.Repeat("p", padding))
 	}
-	fragmented(send(1, 40<<10))
+	if err := fragmented(send(1, 40<<10)); err != nil {
+		t.Fatal(err)
+	}
 	if f := c.pushes("an answer", func(all []frame) bool { return len(all) == 1 })[0]; f.Type != "error" || f.Code != "too_large" {
 		t.Errorf("a message of 40 KB = %s, want too_large", f.raw)
 	}
-	fragmented(send(1, 30<<10))
+	if err := fragmented(send(1, 30<<10)); err != nil {
+		t.Fatal(err)
+	}
 	if f := c.pushes("an answer", func(all []frame) bool { return len(all) == 2 })[1]; f.Type != "sent" || f.Seq != 1 {
 		t.Errorf("a message of 30 KB = %s, want sent", f.raw)
 	}
-	fragmented(send(2, 130<<10))
+	// The gateway may close before the last frame is written, which then fails.
+	_ = fragmented(send(2, 130<<10))
 	if got := c.closed(); got != websocket.StatusMessageTooBig {
 		t.Errorf("a message of 130 KB: closed with %d, want 1009", got)
 	}
