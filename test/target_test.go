@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -234,4 +236,18 @@ func (u usage) String() string {
 		}
 	}
 	return b.String()
+}
+
+// port is where a local cloud listens.
+func (d *target) port(t testing.TB) int {
+	t.Helper()
+	u, err := url.Parse(d.base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, err := strconv.Atoi(u.Port())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
 }
