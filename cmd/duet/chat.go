@@ -31,7 +31,7 @@ func (c *chatCmd) Run(ctx context.Context, a *app) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	t := &chat{app: a, peer: c.User, user: acc.user, expect: c.Receive, changed: make(chan struct{}, 1), begun: make(chan struct{}), stop: ctx.Done()}
+	t := &chat{app: a, peer: c.User, user: acc.user, expect: c.Receive, changed: make(chan struct{}, 1), wrote: map[string]bool{}, begun: make(chan struct{}), stop: ctx.Done()}
 	if t.screen, err = a.screen(); err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func (c *chatCmd) Run(ctx context.Context, a *app) error {
 	}
 	defer t.session.close()
 	defer cancel() // before close: OnMessage may wait for the history, which will not come
-	if a.tty != nil && !a.JSON {
+	if a.interactive() {
 		t.note("%s to %s at %s. Enter sends, Ctrl-D ends.", acc.user, c.User, a.Endpoint)
 	}
 	if err := t.begin(ctx, c.History); err != nil {
@@ -52,10 +52,10 @@ func (c *chatCmd) Run(ctx context.Context, a *app) error {
 }
 
 func (a *app) screen() (screen, error) {
-	if a.tty == nil || a.JSON {
-		return newPipe(a.console), nil
+	if a.interactive() {
+		return newTerminal(a.keyboard, a.display)
 	}
-	return newTerminal(a.tty)
+	return newPipe(a.console), nil
 }
 
 // chat is one chat while it runs.
@@ -68,16 +68,19 @@ type chat struct {
 	shown      int64           // the last message of the history; set before begun is closed
 	stop       <-chan struct{} // closed when the chat ends
 
+	// The client's callbacks alone use these; it makes one at a time.
+	online bool            // it has been once
+	cut    bool            // the user was told that there is no connection
+	wrote  map[string]bool // other users of whom it was told that they have written
+
 	expect  int           // messages of the peer to wait for at the end
 	changed chan struct{} // something of what follows has
 	mu      sync.Mutex    // guards what follows
-	phase   client.Phase
-	was     bool  // it was online before
-	sending int   // lines that are neither stored nor refused
-	refused error // the last refusal
-	stored  int64 // the highest number of an own message that was stored
-	latest  int64 // the highest number shown
-	theirs  int   // messages of the peer since the start
+	sending int           // lines that are neither stored nor refused
+	refused error         // the last refusal
+	stored  int64         // the highest number of an own message that was stored
+	latest  int64         // the highest number shown
+	theirs  int           // messages of the peer since the start
 }
 
 func (t *chat) note(format string, args ...any) {
@@ -98,7 +101,8 @@ func (t *chat) show(m client.Message) {
 // object writes a JSON line; lines of several goroutines do not mix.
 func (t *chat) object(v any) { t.screen.show(jsonLine(v)) }
 
-// begin shows the end of the conversation, with everything unread.
+// begin shows the end of the conversation, with everything unread. It costs a full sync: only
+// that has the unread numbers of conversations without news for this device.
 func (t *chat) begin(ctx context.Context, recent int) error {
 	if err := t.session.WaitOnline(ctx); err != nil {
 		return err
@@ -142,7 +146,9 @@ func (t *chat) message(m client.Message) {
 	case peer != t.peer && t.JSON:
 		t.show(m)
 	case peer != t.peer:
-		if !m.Own {
+		// Once is enough: a device that was away for long hears of many.
+		if !m.Own && !t.wrote[peer] {
+			t.wrote[peer] = true
 			t.note("%s has written: %s", peer, t.command("chat %s --as %s", peer, t.user))
 		}
 	case m.Seq > t.shown:
@@ -158,13 +164,7 @@ func (t *chat) message(m client.Message) {
 
 // status tells when the connection comes and goes; not every attempt.
 func (t *chat) status(s client.Status) {
-	t.mu.Lock()
-	was, again := t.phase, t.was
-	t.phase = s.Phase
-	t.was = t.was || s.Phase == client.Online
-	t.mu.Unlock()
-	switch {
-	case t.JSON:
+	if t.JSON {
 		line := struct {
 			Type      string `json:"type"`
 			Phase     string `json:"phase"`
@@ -175,12 +175,19 @@ func (t *chat) status(s client.Status) {
 			line.Error = s.Err.Error()
 		}
 		t.object(line)
-	case s.Phase == client.Online && again && was != client.Online:
-		t.note("connected again")
-	case s.Phase == client.Online && was != client.Online:
-		t.note("connected")
-	case s.Phase == client.Offline && was != client.Offline && !(was == client.Connecting && again):
+		return
+	}
+	switch {
+	case s.Phase == client.Offline && s.RetryIn > 0 && !t.cut:
+		t.cut = true
 		t.note("no connection (%v): trying again until there is one; what you type is kept", s.Err)
+	case s.Phase == client.Online && !t.online:
+		t.note("connected")
+	case s.Phase == client.Online && t.cut:
+		t.note("connected again")
+	}
+	if s.Phase == client.Online {
+		t.online, t.cut = true, false
 	}
 }
 
@@ -302,7 +309,7 @@ func (t *chat) finish(ctx context.Context) error {
 		refused := t.refused
 		t.mu.Unlock()
 		if !unsent && !unshown && missing <= 0 {
-			if refused != nil && t.tty == nil {
+			if refused != nil && !t.interactive() {
 				return &failure{code: exitRefused} // told already
 			}
 			return nil

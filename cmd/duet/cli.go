@@ -51,21 +51,28 @@ Accounts and unsent messages are kept in DUET_HOME (default: the folder duet amo
 type console struct {
 	in       io.Reader
 	out, err io.Writer
-	tty      *os.File // standard input and output, if both are one terminal; nil otherwise
+	keyboard *os.File // standard input if it is a terminal; nil otherwise
+	display  *os.File // standard output if it is a terminal; nil otherwise
 	getenv   func(string) string
 	program  string // how to call this program, for advice
 }
 
 func system() *console {
 	c := &console{in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv, program: "duet"}
-	if term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stdout.Fd())) {
-		c.tty = os.Stdin
+	if term.IsTerminal(int(os.Stdin.Fd())) {
+		c.keyboard = os.Stdin
+	}
+	if term.IsTerminal(int(os.Stdout.Fd())) {
+		c.display = os.Stdout
 	}
 	if strings.Contains(filepath.Dir(os.Args[0]), "go-build") {
 		c.program = "go run ./cmd/duet"
 	}
 	return c
 }
+
+// interactive tells whether a person types and reads.
+func (a *app) interactive() bool { return a.keyboard != nil && a.display != nil && !a.JSON }
 
 // app is what a command runs with.
 type app struct {

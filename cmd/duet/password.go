@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 
@@ -31,7 +30,7 @@ func (p passwordFlag) read(a *app, user string, repeat bool) (string, error) {
 	if password := a.getenv("DUET_PASSWORD"); password != "" {
 		return password, nil
 	}
-	if a.tty == nil {
+	if a.keyboard == nil {
 		return "", fail(exitUsage, "Give it by --password-stdin or the variable DUET_PASSWORD.", "there is no terminal to ask for a password")
 	}
 	password, err := a.ask("Password for " + user + ": ")
@@ -45,13 +44,20 @@ func (p passwordFlag) read(a *app, user string, repeat bool) (string, error) {
 	return password, err
 }
 
-// ask reads a line from the terminal without showing it.
+// ask reads a line from the terminal without showing it. The terminal is raw meanwhile: nothing is
+// shown that is typed early, and Ctrl-C ends the question rather than nothing.
 func (a *app) ask(prompt string) (string, error) {
-	fmt.Fprint(a.err, prompt)
-	line, err := term.ReadPassword(int(a.tty.Fd()))
-	fmt.Fprintln(a.err)
+	before, err := term.MakeRaw(int(a.keyboard.Fd()))
+	if err != nil {
+		return "", err
+	}
+	defer term.Restore(int(a.keyboard.Fd()), before)
+	line, err := term.NewTerminal(struct {
+		io.Reader
+		io.Writer
+	}{a.keyboard, a.err}, "").ReadPassword(prompt)
 	if errors.Is(err, io.EOF) {
 		return "", errInterrupted
 	}
-	return string(line), err
+	return line, err
 }

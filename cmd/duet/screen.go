@@ -59,8 +59,8 @@ const prompt = "> "
 // disappears when it is entered: the message appears where it stands in the conversation, once it
 // is stored.
 type terminal struct {
-	tty    *os.File
-	before *term.State // of the terminal, to go back to
+	keyboard, display *os.File
+	before            *term.State // of the keyboard, to go back to
 	*term.Terminal
 
 	// writing is held for each line shown, and from the moment Enter is read until the typed line
@@ -69,12 +69,12 @@ type terminal struct {
 	entered bool // writing is held by the reader
 }
 
-func newTerminal(tty *os.File) (*terminal, error) {
-	before, err := term.MakeRaw(int(tty.Fd()))
+func newTerminal(keyboard, display *os.File) (*terminal, error) {
+	before, err := term.MakeRaw(int(keyboard.Fd()))
 	if err != nil {
 		return nil, err
 	}
-	t := &terminal{tty: tty, before: before}
+	t := &terminal{keyboard: keyboard, display: display, before: before}
 	t.Terminal = term.NewTerminal(terminalIO{t}, prompt)
 	return t, nil
 }
@@ -83,7 +83,7 @@ func newTerminal(tty *os.File) (*terminal, error) {
 type terminalIO struct{ *terminal }
 
 func (t terminalIO) Read(b []byte) (int, error) {
-	n, err := t.tty.Read(b)
+	n, err := t.keyboard.Read(b)
 	if strings.ContainsAny(string(b[:n]), "\r\n") && !t.entered {
 		t.writing.Lock()
 		t.entered = true
@@ -91,7 +91,7 @@ func (t terminalIO) Read(b []byte) (int, error) {
 	return n, err
 }
 
-func (t terminalIO) Write(b []byte) (int, error) { return t.tty.Write(b) }
+func (t terminalIO) Write(b []byte) (int, error) { return t.display.Write(b) }
 
 func (t *terminal) show(line string) {
 	t.writing.Lock()
@@ -102,7 +102,7 @@ func (t *terminal) show(line string) {
 func (t *terminal) note(line string) { t.show(line) }
 
 func (t *terminal) read() (string, error) {
-	width, height, err := term.GetSize(int(t.tty.Fd()))
+	width, height, err := term.GetSize(int(t.display.Fd()))
 	if err == nil && width > 0 {
 		_ = t.SetSize(width, height)
 	}
@@ -110,7 +110,7 @@ func (t *terminal) read() (string, error) {
 	if t.entered {
 		if err == nil && width > 0 {
 			rows := (len(prompt)+utf8.RuneCountInString(line))/width + 1
-			fmt.Fprintf(t.tty, "\x1b[%dA\r\x1b[J", rows)
+			fmt.Fprintf(t.display, "\x1b[%dA\r\x1b[J", rows)
 		}
 		t.entered = false
 		t.writing.Unlock()
@@ -119,6 +119,6 @@ func (t *terminal) read() (string, error) {
 }
 
 func (t *terminal) close() {
-	_ = term.Restore(int(t.tty.Fd()), t.before)
-	fmt.Fprint(t.tty, "\r\x1b[K")
+	_ = term.Restore(int(t.keyboard.Fd()), t.before)
+	fmt.Fprint(t.display, "\r\x1b[K")
 }
