@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -350,14 +351,11 @@ func (db *DB) EnsureTable(spec TableSpec) (TableInfo, error) {
 
 // shape is what cannot be changed on a table that exists.
 func shape(s TableSpec) string {
-	slices.SortFunc(s.AttributeDefinitions, func(a, b AttributeDefinition) int {
-		if a.AttributeName < b.AttributeName {
-			return -1
-		}
-		return 1
+	definitions := slices.SortedFunc(slices.Values(s.AttributeDefinitions), func(a, b AttributeDefinition) int {
+		return strings.Compare(a.AttributeName, b.AttributeName)
 	})
 	// These are plain values: marshalling them cannot fail.
-	j, _ := json.Marshal([]any{s.AttributeDefinitions, s.KeySchema, s.LocalSecondaryIndexes, s.GlobalSecondaryIndexes, s.StreamSpecification})
+	j, _ := json.Marshal([]any{definitions, s.KeySchema, s.LocalSecondaryIndexes, s.GlobalSecondaryIndexes, s.StreamSpecification})
 	return string(j)
 }
 
