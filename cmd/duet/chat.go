@@ -45,10 +45,9 @@ func (c *chatCmd) Run(ctx context.Context, a *app) error {
 	if a.interactive() {
 		t.note("%s to %s at %s. Enter sends, Ctrl-D ends.", acc.user, c.User, a.Endpoint)
 	}
-	if err := t.begin(ctx, c.History); err != nil {
-		return t.session.explain(err)
-	}
-	return t.run(ctx)
+	began := make(chan error, 1)
+	go func() { began <- t.begin(ctx, c.History) }()
+	return t.run(ctx, began)
 }
 
 func (a *app) screen() (screen, error) {
@@ -76,6 +75,7 @@ type chat struct {
 	expect  int           // messages of the peer to wait for at the end
 	changed chan struct{} // something of what follows has
 	mu      sync.Mutex    // guards what follows
+	open    bool          // begun
 	sending int           // lines that are neither stored nor refused
 	refused error         // the last refusal
 	stored  int64         // the highest number of an own message that was stored
@@ -132,6 +132,10 @@ func (t *chat) begin(ctx context.Context, recent int) error {
 		}
 	}
 	close(t.begun)
+	t.change(func() {
+		t.open = true
+		t.latest = max(t.latest, t.shown)
+	})
 	return nil
 }
 
@@ -154,7 +158,7 @@ func (t *chat) message(m client.Message) {
 	case m.Seq > t.shown:
 		t.show(m)
 		t.change(func() {
-			t.latest = m.Seq
+			t.latest = max(t.latest, m.Seq)
 			if !m.Own {
 				t.theirs++
 			}
@@ -194,9 +198,13 @@ func (t *chat) status(s client.Status) {
 // waitsAfter is how long a message may go without an acknowledgement before the user is told.
 const waitsAfter = 2 * time.Second
 
-// run sends what is typed.
-func (t *chat) run(ctx context.Context) error {
+// run sends what is typed. It reads from the start, when the chat may not have begun yet: on a
+// terminal that is raw, Ctrl-C is a key like others.
+func (t *chat) run(ctx context.Context, began <-chan error) error {
 	lines, ended := make(chan string), make(chan error, 1)
+	late := time.NewTimer(time.Hour)
+	late.Stop() // until the input has ended
+	defer late.Stop()
 	go func() {
 		for {
 			line, err := t.screen.read()
@@ -211,22 +219,74 @@ func (t *chat) run(ctx context.Context) error {
 			}
 		}
 	}()
+	var (
+		held    []string // typed before the chat began: it begins with what was unread until then
+		reading = true
+	)
+	begin := func() {
+		began = nil
+		for _, line := range held {
+			t.send(ctx, line)
+		}
+		held = nil
+	}
 	for {
+		in := lines
+		if len(held)+t.unsent() >= maxTyped {
+			in = nil
+		}
 		select {
-		case line := <-lines:
-			if line != "" {
+		case line := <-in:
+			switch {
+			case line == "":
+			case began != nil:
+				held = append(held, line)
+			default:
 				t.send(ctx, line)
 			}
 		case err := <-ended:
 			if !errors.Is(err, io.EOF) {
 				return err
 			}
-			return t.finish(ctx)
+			if reading = false; began == nil || t.interactive() {
+				begin()
+				return t.finish(ctx)
+			}
+			late.Reset(t.Timeout)
+		case err := <-began:
+			if err != nil {
+				return t.session.explain(err)
+			}
+			if begin(); !reading {
+				return t.finish(ctx)
+			}
+		case <-late.C:
+			begin()
+			t.kept()
+			return t.session.explain(context.DeadlineExceeded)
+		case <-t.changed:
 		case <-t.session.ended:
 			return t.session.explain(client.ErrClosed)
 		case <-ctx.Done():
 			return nil // Ctrl-C is the way to end a chat
 		}
+	}
+}
+
+// maxTyped bounds the lines that were read and are not stored: the rest of a long input waits.
+const maxTyped = 64
+
+// unsent counts the lines that are neither stored nor refused.
+func (t *chat) unsent() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.sending
+}
+
+// kept tells what happens to what is not stored.
+func (t *chat) kept() {
+	if t.unsent() > 0 {
+		t.note("what is not stored yet is kept, and sent by %s's next command", t.user)
 	}
 }
 
@@ -298,35 +358,44 @@ func (t *chat) change(do func()) {
 	}
 }
 
-// finish waits until everything that was typed is stored and shown, or refused, and until as many
-// messages have come as are to be waited for.
+// finish waits until the history and everything that was typed is shown, or refused, and until as
+// many messages have come as are to be waited for. A person is not kept waiting for long.
 func (t *chat) finish(ctx context.Context) error {
-	late := time.NewTimer(t.Timeout)
+	patience := t.Timeout
+	if t.interactive() {
+		patience = waitsAfter
+	}
+	late := time.NewTimer(patience)
 	defer late.Stop()
 	for {
 		t.mu.Lock()
-		unsent, unshown, missing := t.sending > 0, t.latest < t.stored, t.expect-t.theirs
+		open, unsent, unshown, missing := t.open, t.sending > 0, t.latest < t.stored, t.expect-t.theirs
 		refused := t.refused
 		t.mu.Unlock()
-		if !unsent && !unshown && missing <= 0 {
-			if refused != nil && !t.interactive() {
-				return &failure{code: exitRefused} // told already
-			}
+		switch {
+		case !unsent && t.interactive():
+			return nil
+		case open && !unsent && !unshown && missing <= 0 && refused != nil:
+			return &failure{code: exitRefused} // told already
+		case open && !unsent && !unshown && missing <= 0:
 			return nil
 		}
 		select {
 		case <-t.changed:
+			continue
 		case <-t.session.ended:
 			return t.session.explain(client.ErrClosed)
 		case <-ctx.Done():
 			return nil
 		case <-late.C:
-			if unsent {
-				t.note("what was not acknowledged is kept, and sent by %s's next command", t.user)
-			} else if missing > 0 {
-				return fail(exitUnreachable, "", "%d of the %d messages of %s have not come within %v", missing, t.expect, t.peer, t.Timeout)
-			}
-			return t.session.explain(context.DeadlineExceeded)
 		}
+		t.kept()
+		switch {
+		case t.interactive():
+			return nil
+		case open && !unsent && missing > 0:
+			return fail(exitUnreachable, "", "%d of the %d messages of %s have not come within %v", missing, t.expect, t.peer, patience)
+		}
+		return t.session.explain(context.DeadlineExceeded)
 	}
 }

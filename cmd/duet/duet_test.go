@@ -265,30 +265,34 @@ func TestASessionThatHasEnded(t *testing.T) {
 	}
 }
 
-// What a command could not send is sent, once, by the next one (G2).
-func TestTheNextCommandSendsWhatWasLeft(t *testing.T) {
+// Without a connection a command ends in time, and says so; a message is sent by the next one (G2).
+func TestNoConnection(t *testing.T) {
 	f := newFake(t)
 	m := newMachine(t, f.URL)
 	m.must("", "signup", "alice")
 	m.must("", "signup", "bob")
-	m.must("", "send", "bob", "first", "--as", "alice")
-	ctx, interrupt := context.WithCancel(t.Context())
 	f.mu.Lock()
-	f.onSend = func(object) int { return 0 }
+	f.refuse = true
 	f.mu.Unlock()
-	interrupt()
-	if r := m.run(ctx, strings.NewReader(""), "send", "bob", "second", "--as", "alice"); r.code == exitOK {
-		t.Fatal("an interrupted command succeeded")
+	for _, args := range [][]string{{"send", "bob", "kept"}, {"chat", "bob"}, {"history", "bob"}, {"who"}} {
+		r := m.do("typed\n", append(args, "--as", "alice", "--timeout", "200ms")...)
+		if r.code != exitUnreachable {
+			t.Errorf("duet %q = exit %d, want %d: %s", args, r.code, exitUnreachable, r.err)
+		}
+		contains(t, "standard error", r.err, "no connection", "503")
 	}
-	m.must("", "send", "bob", "third", "--as", "alice")
+	f.mu.Lock()
+	f.refuse = false
+	f.mu.Unlock()
+	m.must("", "send", "bob", "last", "--as", "alice")
+	var texts []string
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	seen := map[any]int{}
 	for _, message := range f.logs["alice~bob"] {
-		seen[message["text"]]++
+		texts = append(texts, message["text"].(string))
 	}
-	if seen["first"] != 1 || seen["third"] != 1 || seen["second"] > 1 {
-		t.Errorf("the log has %v", seen)
+	if got := strings.Join(texts, ","); got != "kept,typed,last" {
+		t.Errorf("the log is %s, want kept,typed,last", got)
 	}
 }
 

@@ -27,6 +27,7 @@ type fake struct {
 	conns     map[*websocket.Conn]string
 
 	// faults
+	refuse bool                        // connections, with 503
 	onSend func(m object) (pushes int) // how often a message is pushed; nil: once
 }
 
@@ -117,8 +118,12 @@ func (f *fake) cognito(w http.ResponseWriter, r *http.Request) {
 
 func (f *fake) connect(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
-	user := f.sessions[strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")]
+	user, refuse := f.sessions[strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")], f.refuse
 	f.mu.Unlock()
+	if refuse {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
 	if user == "" {
 		w.WriteHeader(http.StatusUnauthorized)
 		return

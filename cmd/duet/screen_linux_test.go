@@ -94,6 +94,28 @@ func TestChatOnATerminal(t *testing.T) {
 	}
 }
 
+// A terminal that is raw sends no interrupt: Ctrl-C must end a chat that has not begun, too.
+func TestCtrlCEndsAChatWithoutAConnection(t *testing.T) {
+	f := newFake(t)
+	m := newMachine(t, f.URL)
+	m.must("", "signup", "alice")
+	f.mu.Lock()
+	f.refuse = true
+	f.mu.Unlock()
+	master, tty := newPTY(t)
+	done := make(chan int, 1)
+	go func() {
+		c := &console{in: tty, out: tty, err: tty, keyboard: tty, display: tty, getenv: func(name string) string { return m.env[name] }, program: "duet"}
+		done <- run(t.Context(), []string{"--endpoint", m.endpoint, "chat", "bob"}, c)
+	}()
+	p := &typist{t: t, master: master}
+	p.sees("* no connection")
+	p.types("\x03")
+	if code := <-done; code != exitOK {
+		t.Errorf("exit %d: %q", code, p.shown.String())
+	}
+}
+
 func TestPasswordsAreTypedUnseen(t *testing.T) {
 	m := newMachine(t, newFake(t).URL)
 	delete(m.env, "DUET_PASSWORD")
