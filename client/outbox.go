@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/duet-chat/duet/internal/chat"
+	"github.com/duet-chat/duet/internal/wire"
 )
 
 // outbox is what is being sent to a conversation. The pending messages have rising numbers without
@@ -31,7 +32,8 @@ const (
 	overdue = time.Second
 )
 
-// settled tells whether a message that is not acknowledged is certainly not stored.
+// settled tells whether the server has stopped working on a message that is not acknowledged. It
+// is certainly not stored then if one before it is not, or if there is no unanswered copy.
 func (p *Pending) settled(now time.Time) bool {
 	return p.copies == 0 || !now.Before(p.lastCopy.Add(unknownFor))
 }
@@ -45,8 +47,11 @@ func (c *Client) makeReady(v *conversation) {
 
 // startSends writes what may be written now of every conversation that may have something.
 func (c *Client) startSends(now time.Time, out [][]byte) [][]byte {
-	if !c.online() || c.renewing {
+	if !c.online() {
 		return out
+	}
+	if c.renewing {
+		return c.startProbes(now, out)
 	}
 	for _, v := range c.ready {
 		v.ready = false
@@ -70,19 +75,25 @@ func (c *Client) startSendsOf(v *conversation, now time.Time, out [][]byte) [][]
 		if p.flying {
 			continue
 		}
-		if p.ref == "" {
-			p.ref = c.newRef()
-			c.sends[p.ref] = p
-		}
-		p.flying, p.transmitted, p.lastCopy = true, true, now
-		p.copies++
-		p.alone = i == 0
-		out = append(out, encode(sendRequest{
-			Action: "send", Ref: p.ref, To: v.peer, N: p.unsent.N, Text: p.unsent.Text, ReplyTo: p.unsent.ReplyTo,
-			Seen: v.last + int64(i),
-		}))
+		out = append(out, c.startSend(p, i, now))
 	}
 	return out
+}
+
+// startSend returns the frame of a message, behind so many that are not acknowledged.
+func (c *Client) startSend(p *Pending, behind int, now time.Time) []byte {
+	if p.ref == "" {
+		p.ref = c.newRef()
+		p.floor = p.conv.pending[0].unsent.N - 1
+		c.sends[p.ref] = p
+	}
+	p.flying, p.transmitted, p.lastCopy = true, true, now
+	p.copies++
+	p.alone = behind == 0
+	return encode(sendRequest{
+		Action: wire.ActionSend, Ref: p.ref, To: p.peer, N: p.unsent.N, Text: p.unsent.Text, ReplyTo: p.unsent.ReplyTo,
+		Seen: p.conv.last + int64(behind),
+	})
 }
 
 // window is how many sends of a conversation may be under way.
@@ -193,18 +204,24 @@ func (c *Client) failed(p *Pending, f *frame, now time.Time) {
 		c.pause(v, e.RetryAfter, now)
 	default:
 		p.answered()
-		p.refused = true
-		p.resolve(Sent{}, e)
+		c.refusedBy(p, e)
 		c.change(v, true)
-		if !v.blocked {
-			v.blocked = true
-			c.holes = append(c.holes, v)
-		}
 	}
 	if v.blocked {
 		c.fillHole(v, now)
 	}
 	c.unblock(v)
+}
+
+// refusedBy ends a send that is refused for good. Its number is not used, but those behind it may
+// be on their way under the numbers that follow: see fillHole.
+func (c *Client) refusedBy(p *Pending, err error) {
+	p.refused = true
+	p.resolve(Sent{}, err)
+	if v := p.conv; !v.blocked {
+		v.blocked = true
+		c.holes = append(c.holes, v)
+	}
 }
 
 // answered counts an answer that says "this copy was not stored".
@@ -225,9 +242,9 @@ func (c *Client) pause(v *conversation, atLeast time.Duration, now time.Time) {
 // highest number that the server has.
 func (c *Client) outOfOrder(p *Pending, last int64, now time.Time) {
 	v := p.conv
-	if first := v.pending[0]; last < first.unsent.N-1 {
+	if last < p.floor {
 		// It had more, or this device counts differently: its numbers mean nothing any more.
-		c.renew("the server has forgotten numbers", "conversation", v.id, "n", first.unsent.N-1, "last_n", last)
+		c.renew("the server has forgotten numbers", "conversation", v.id, "n", p.floor, "last_n", last)
 		return
 	}
 	for _, q := range v.pending {

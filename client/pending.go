@@ -26,7 +26,8 @@ type Pending struct {
 	transmitted bool // written to any connection, ever
 	copies      int  // written, and not answered in a way that says "not stored"
 	lastCopy    time.Time
-	alone       bool // no other was under way before it when it was last written
+	floor       int64 // the server had everything up to here when it was first written
+	alone       bool  // no other was under way before it when it was last written
 }
 
 // Wait waits for the message to be stored, or to be refused.

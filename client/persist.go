@@ -34,6 +34,9 @@ func (c *Client) load() error {
 			p := c.newPending(v, u)
 			p.copies, p.lastCopy, p.transmitted = 1, now, true
 			v.pending = append(v.pending, p)
+			if u.Refused {
+				c.refusedBy(p, ErrClosed)
+			}
 		}
 		v.nextN = max(1, s.NextN)
 		if len(s.Unsent) > 0 {
@@ -78,9 +81,11 @@ func (c *Client) pendingChange(now time.Time, all bool) (_ Change, ok bool) {
 			s.Cursor = -1
 		}
 		for _, p := range v.pending {
-			if !p.refused {
-				s.Unsent = append(s.Unsent, p.unsent)
+			if p.refused {
+				s.Unsent = append(s.Unsent, Unsent{N: p.unsent.N, Refused: true})
+				continue
 			}
+			s.Unsent = append(s.Unsent, p.unsent)
 		}
 		change.Conversations[v.id] = s
 	}

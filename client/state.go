@@ -39,10 +39,12 @@ type SavedConversation struct {
 // Unsent is a message that is not acknowledged yet.
 type Unsent struct {
 	N       int64  `json:"n"`
-	Text    string `json:"text"`
+	Text    string `json:"text,omitempty"`
 	ReplyTo int64  `json:"reply_to,omitempty"`
 	// Unsure is set when it may have been stored in an earlier epoch, under another number.
 	Unsure bool `json:"unsure,omitempty"`
+	// Refused is set when the server refused it: only its number is kept, until it is free.
+	Refused bool `json:"refused,omitempty"`
 }
 
 // Change replaces parts of what is saved.

@@ -3,7 +3,6 @@ package client
 import (
 	"time"
 
-	"github.com/duet-chat/duet/internal/chat"
 	"github.com/duet-chat/duet/internal/wire"
 )
 
@@ -202,47 +201,4 @@ func (c *Client) resolveUnsure(v *conversation) {
 		v.nextN = 1
 		c.renumber(v, 0)
 	}
-}
-
-// renew begins to take a new device id: the server's numbers of this one are not ours. It is done
-// once nothing that was written under the old one can be stored any more.
-func (c *Client) renew(why string, args ...any) {
-	if !c.renewing {
-		c.cfg.Log.Warn("a new device id is needed: "+why, args...)
-		c.renewing = true
-		// It may be that a new epoch has begun.
-		c.startSync()
-		c.poke()
-	}
-}
-
-// tickRenew takes the new device id when that is safe. It returns when it is to be called again.
-func (c *Client) tickRenew(now time.Time) (next time.Time) {
-	if !c.renewing {
-		return next
-	}
-	for _, v := range c.convs {
-		if at := v.settledAt(now); at.After(next) {
-			next = at
-		}
-	}
-	if !next.IsZero() {
-		return next
-	}
-	for _, v := range c.convs {
-		v.nextN, v.started, v.blocked = 1, false, false
-		c.renumber(v, 0)
-	}
-	c.takeNewDevice(now)
-	return next
-}
-
-// takeNewDevice changes the device id, and connects with it.
-func (c *Client) takeNewDevice(now time.Time) {
-	c.device, c.mustSave, c.renewing = c.cfg.NewDevice(), true, false
-	if _, err := chat.ParseDevice(c.device); err != nil {
-		c.end(err)
-		return
-	}
-	c.leave(errNewDevice, now)
 }
