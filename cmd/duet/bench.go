@@ -23,7 +23,7 @@ type benchCmd struct {
 	Warmup   time.Duration `default:"2s" help:"How long to run before measuring."`
 	Duration time.Duration `default:"10s" help:"How long to measure."`
 	Size     int           `default:"64" help:"Bytes of text in a message, 64 to 4096."`
-	Idle     int           `help:"Instead: hold this many idle connections, and report the server's memory for each."`
+	Idle     int           `help:"Instead: hold this many idle connections, and report the memory of a local cloud for each; of one that has just been started, since memory that earlier work has left would be used first."`
 	Settle   time.Duration `default:"2s" help:"With --idle: how long the connections are idle before memory is read."`
 }
 

@@ -151,6 +151,9 @@ func (c *benchCmd) reportIdle(a *app, before, after int64, known bool) error {
 			Type        string `json:"type"`
 			Connections int    `json:"connections"`
 		}{"idle", c.Idle})
+	case known && after <= before:
+		return a.line("%d connections were idle for %v, in memory that the server had left from earlier work (%.1f MiB): measure one that has just been started.",
+			c.Idle, c.Settle, float64(before)/(1<<20))
 	case known:
 		return a.line("%d idle connections: %.1f KiB each (the server's resident memory went from %.1f to %.1f MiB)",
 			c.Idle, each, float64(before)/(1<<20), float64(after)/(1<<20))
