@@ -41,6 +41,9 @@ const (
 	MaxEarly = 16
 	// earlyWait bounds the wait for an early frame's predecessors.
 	earlyWait = 2 * time.Second
+	// shortestWait and longestWait bound one step of it.
+	shortestWait = 200 * time.Microsecond
+	longestWait  = 100 * time.Millisecond
 	// maxTries bounds the attempts of one send. Each lost one means that another append went
 	// through; both users with eight devices each, pipelining, stay far below it.
 	maxTries = 40
@@ -69,13 +72,15 @@ func (s *Sender) send(ctx context.Context, d Draft) (Sent, error) {
 			return Sent{}, err
 		}
 		var sent *Sent
-		if attempt, sent, err = s.next(ctx, d, head); err != nil || sent != nil {
+		if attempt, sent, err = s.next(ctx, d, head, 0); err != nil || sent != nil {
 			return deref(sent), err
 		}
 	}
 	var lastFault error
 	for try := range maxTries {
+		began := s.Now()
 		err := s.Log.Append(ctx, attempt)
+		took := s.Now().Sub(began)
 		var lost *Lost
 		switch {
 		case err == nil:
@@ -85,7 +90,7 @@ func (s *Sender) send(ctx context.Context, d Draft) (Sent, error) {
 			return Sent{}, Refuse(UnknownUser, "to", "there is no user %q: the name is wrong, or they have not signed up yet", to)
 		case errors.As(err, &lost):
 			var sent *Sent
-			if attempt, sent, err = s.next(ctx, d, lost.Head); err != nil || sent != nil {
+			if attempt, sent, err = s.next(ctx, d, lost.Head, took); err != nil || sent != nil {
 				return deref(sent), err
 			}
 		case ctx.Err() != nil:
@@ -140,9 +145,11 @@ func (d Draft) message(seq, at int64) Message {
 }
 
 // next decides by the head: the attempt to make, or the place where the message already
-// stands, or a refusal. It waits for the predecessors of an early frame.
-func (s *Sender) next(ctx context.Context, d Draft, head *Head) (Attempt, *Sent, error) {
-	wait, waited := 2*time.Millisecond, time.Duration(0)
+// stands, or a refusal. It waits for the predecessors of an early frame. Each of them takes a
+// transaction, and took is how long one takes here: milliseconds on AWS, a fraction of one in a
+// local cloud.
+func (s *Sender) next(ctx context.Context, d Draft, head *Head, took time.Duration) (Attempt, *Sent, error) {
+	wait, waited := max(took, shortestWait), time.Duration(0)
 	for {
 		tail, inHead, err := s.tail(ctx, d, head)
 		switch {
@@ -159,8 +166,7 @@ func (s *Sender) next(ctx context.Context, d Draft, head *Head) (Attempt, *Sent,
 			e.LastN, e.Retry = &tail.N, true
 			return Attempt{}, nil, e
 		}
-		// Each predecessor takes a transaction.
-		pause := min(wait*time.Duration(d.N-tail.N-1), 100*time.Millisecond)
+		pause := min(wait*time.Duration(d.N-tail.N-1), longestWait)
 		if err := s.Sleep(ctx, pause); err != nil {
 			return Attempt{}, nil, err
 		}

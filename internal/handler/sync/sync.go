@@ -59,11 +59,12 @@ func (s *server) sync(ctx context.Context, r route.Request) (string, any, error)
 		return q.Ref, nil, err
 	}
 	if at.start == 0 {
-		// What commits from here on is posted to this connection, or listed by the next sync.
+		// What commits from here on is posted to this connection, or listed by the next sync. What
+		// the connection misses between two pages is not in the later ones: only the first forgets.
 		at.start = s.env.Now().UnixMilli()
-	}
-	if err := s.clearBehind(ctx, r.Session); err != nil {
-		return q.Ref, nil, err
+		if err := s.clearBehind(ctx, r.Session); err != nil {
+			return q.Ref, nil, err
+		}
 	}
 	page, more, err := s.inbox.Page(ctx, chat.Changes{User: r.User, Since: at.since, Cursors: q.Cursors, After: at.after})
 	if err != nil {
