@@ -264,6 +264,19 @@ func (s *scope) variable(n *node, name string, variables map[string]*node) (stri
 	return s.ref(n, name)
 }
 
+// made tells whether a resource or an output is made: it is, unless it names a condition that does
+// not hold.
+func (s *scope) made(n *node) (bool, error) {
+	c := n.members["Condition"]
+	if c == nil {
+		return true, nil
+	}
+	if c.scalar == nil {
+		return false, c.fail("Condition takes the name of a condition, not %s", c.kind())
+	}
+	return s.condition(c, *c.scalar)
+}
+
 // condition decides a condition of the template.
 func (s *scope) condition(at *node, name string) (bool, error) {
 	n := s.conditions[name]
@@ -303,6 +316,12 @@ func (s *scope) decide(n *node) (bool, error) {
 		b, err := s.text(argument.list[1])
 		return a == b, err
 	case "Not", "And", "Or":
+		if n.intrinsic == "Not" && len(argument.list) != 1 {
+			return false, n.fail("Not takes one condition, in a list")
+		}
+		if n.intrinsic != "Not" && len(argument.list) < 2 {
+			return false, n.fail("%s takes a list of at least two conditions", n.intrinsic)
+		}
 		for _, e := range argument.list {
 			holds, err := s.decide(e)
 			switch {

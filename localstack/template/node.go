@@ -1,11 +1,13 @@
 package template
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
 
+	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 )
@@ -43,7 +45,11 @@ func parse(file string) (*node, error) {
 		return nil, fmt.Errorf("template cannot be read: %w", err)
 	}
 	tree, err := parser.ParseBytes(data, 0)
-	if err != nil {
+	var located yaml.Error
+	switch {
+	case errors.As(err, &located) && located.GetToken() != nil:
+		return nil, &Error{file, located.GetToken().Position.Line, "this is not YAML: " + located.GetMessage()}
+	case err != nil:
 		return nil, fmt.Errorf("%s is not YAML: %w", file, err)
 	}
 	if len(tree.Docs) != 1 || tree.Docs[0].Body == nil {

@@ -102,39 +102,11 @@ func known(n *node, what string, names ...string) error {
 	return nil
 }
 
-func (r *reader) readParameters(root *node) error {
-	given := maps.Clone(r.Parameters)
-	if p := root.members["Parameters"]; p != nil {
-		for _, name := range p.keys {
-			n := p.members[name]
-			value, ok := given[name]
-			delete(given, name)
-			if d := n.members["Default"]; !ok && d != nil && d.scalar != nil {
-				value, ok = *d.scalar, true
-			}
-			if !ok {
-				return n.fail("the parameter %s has no default: give it with --parameter %s=VALUE", name, name)
-			}
-			if allowed := n.members["AllowedValues"]; allowed != nil {
-				values := []string{}
-				for _, v := range allowed.list {
-					values = append(values, *v.scalar)
-				}
-				if !slices.Contains(values, value) {
-					return n.fail("the parameter %s is %q, but must be one of %s", name, value, strings.Join(values, ", "))
-				}
-			}
-			r.scope.parameters[name] = value
-		}
-	}
-	for name := range given {
-		return root.fail("the template has no parameter %s", name)
-	}
-	return nil
-}
-
 func (r *reader) readConditions(root *node) error {
 	if c := root.members["Conditions"]; c != nil {
+		if c.members == nil {
+			return c.fail("Conditions must be a map, this is %s", c.kind())
+		}
 		r.scope.conditions = c.members
 		for _, name := range c.keys {
 			if _, err := r.scope.condition(c, name); err != nil {
@@ -153,8 +125,10 @@ func (r *reader) readGlobals(root *node) error {
 	if err := known(g, "Globals section", "Function", "WebSocketApi"); err != nil {
 		return err
 	}
-	r.globals = g.members["Function"]
-	return nil
+	if r.globals = g.members["Function"]; r.globals == nil {
+		return nil
+	}
+	return known(r.globals, "Globals section's Function", kinds["AWS::Serverless::Function"].properties...)
 }
 
 func (r *reader) readResources(root *node) error {
@@ -167,14 +141,11 @@ func (r *reader) readResources(root *node) error {
 		if err := known(n, "resource", "Type", "Properties", "Condition", "DependsOn", "DeletionPolicy", "UpdateReplacePolicy", "Metadata"); err != nil {
 			return err
 		}
-		if c := n.members["Condition"]; c != nil {
-			holds, err := r.scope.condition(c, *c.scalar)
+		if holds, err := r.scope.made(n); err != nil || !holds {
 			if err != nil {
 				return err
 			}
-			if !holds {
-				continue
-			}
+			continue
 		}
 		if n.members["Type"] == nil || n.members["Type"].scalar == nil {
 			return n.fail("the resource %s has no Type", id)
@@ -315,14 +286,11 @@ func (r *reader) readOutputs(root *node) error {
 		if err := known(n, "output", "Value", "Description", "Condition", "Export"); err != nil {
 			return err
 		}
-		if c := n.members["Condition"]; c != nil {
-			holds, err := r.scope.condition(c, *c.scalar)
+		if holds, err := r.scope.made(n); err != nil || !holds {
 			if err != nil {
 				return err
 			}
-			if !holds {
-				continue
-			}
+			continue
 		}
 		if n.members["Value"] == nil {
 			return n.fail("the output %s has no Value", name)
