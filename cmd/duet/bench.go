@@ -94,6 +94,9 @@ func newBenchmark(c *benchCmd, configs []client.Config) *benchmark {
 	for i, cfg := range configs {
 		u := &benchUser{bench: b, peer: configs[i^1].User, recorder: newRecorder()}
 		cfg.OnMessage, cfg.OnStatus = u.message, u.status
+		if c.Closed {
+			cfg.Window = c.Inflight // not the client's own choice
+		}
 		u.config = cfg
 		b.users = append(b.users, u)
 	}
