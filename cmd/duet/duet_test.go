@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -294,6 +295,23 @@ func TestNoConnection(t *testing.T) {
 	if got := strings.Join(texts, ","); got != "kept,typed,last" {
 		t.Errorf("the log is %s, want kept,typed,last", got)
 	}
+}
+
+func TestADamagedFileIsNamed(t *testing.T) {
+	m := newMachine(t, newFake(t).URL)
+	m.must("", "signup", "alice")
+	found, err := filepath.Glob(filepath.Join(m.env["DUET_HOME"], "*", "user-alice", "tokens.json"))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("tokens: %q, %v", found, err)
+	}
+	if err := os.WriteFile(found[0], []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := m.do("", "history", "bob")
+	if r.code != exitLocal {
+		t.Errorf("exit %d, want %d", r.code, exitLocal)
+	}
+	contains(t, "standard error", r.err, found[0], "remove it")
 }
 
 func TestPasswordsAreNeverArguments(t *testing.T) {

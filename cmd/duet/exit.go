@@ -9,6 +9,7 @@ import (
 	"net/url"
 
 	"github.com/duet-chat/duet/client"
+	"github.com/duet-chat/duet/cmd/duet/vault"
 )
 
 // Exit codes: part of the interface, for scripts.
@@ -93,7 +94,7 @@ func (a *app) explain(err error) *failure {
 		return &failure{code: exitRefused, err: err}
 	case errors.As(err, &network), errors.As(err, &dial), errors.Is(err, context.DeadlineExceeded):
 		return &failure{exitUnreachable, err, a.reachRemedy()}
-	case errors.As(err, &path):
+	case errors.As(err, &path), errors.Is(err, vault.ErrDamaged):
 		return &failure{code: exitLocal, err: err}
 	}
 	return &failure{code: exitRefused, err: err}

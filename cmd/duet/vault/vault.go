@@ -27,6 +27,9 @@ type Vault struct{ Folder string }
 // ErrNoAccount says that a user has not signed in on this machine.
 var ErrNoAccount = errors.New("not signed in on this machine")
 
+// ErrDamaged says that a file of the vault cannot be understood. The error names it.
+var ErrDamaged = errors.New("a file is damaged")
+
 // Deployment is the part of a vault that belongs to one deployment.
 type Deployment struct {
 	// Where is how the user named it: a base URL, or a file of outputs.
@@ -171,7 +174,7 @@ func readJSON(file string, into any) error {
 		return err
 	}
 	if err := json.Unmarshal(raw, into); err != nil {
-		return fmt.Errorf("%s: %w: remove it and sign in again", file, err)
+		return fmt.Errorf("%w: %s: %w: remove it and sign in again", ErrDamaged, file, err)
 	}
 	return nil
 }
