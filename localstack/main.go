@@ -21,7 +21,8 @@ import (
 )
 
 type flags struct {
-	Port      int               `default:"4566" help:"Port on 127.0.0.1; 0 picks a free one."`
+	Port      int               `default:"4566" help:"Port; 0 picks a free one."`
+	Host      string            `default:"127.0.0.1" help:"Address to listen on. Nothing asks who calls: whoever reaches another one can do everything."`
 	Data      string            `placeholder:"DIR" help:"Keep everything in this folder, durable before it is acknowledged. Default: in memory."`
 	Functions string            `enum:"inprocess,process" default:"inprocess" help:"Run functions in this process, or as the binaries that SAM deploys."`
 	Template  string            `default:"template.yaml" placeholder:"FILE" help:"The stack."`
@@ -51,7 +52,7 @@ func run(ctx context.Context, f flags) error {
 		f.Parameter["LogLevel"] = f.LogLevel.String()
 	}
 	c, err := cloud.Start(ctx, cloud.Config{
-		Template: f.Template, Port: f.Port, Dir: f.Data, Functions: f.Functions, Parameters: f.Parameter,
+		Template: f.Template, Host: f.Host, Port: f.Port, Dir: f.Data, Functions: f.Functions, Parameters: f.Parameter,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: f.LogLevel})),
 	})
 	if err != nil {
@@ -86,7 +87,7 @@ func writeOutputs(file string, outputs map[string]string) error {
 
 func greet(c *cloud.Cloud, f flags) {
 	where, data := "", "in memory: gone when this ends; --data DIR keeps it"
-	if f.Port != 4566 {
+	if c.URL() != "http://localhost:4566" {
 		where = " --endpoint " + c.URL()
 	}
 	if f.Data != "" {

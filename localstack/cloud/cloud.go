@@ -41,8 +41,11 @@ const (
 // Config of a local cloud. Only Template is required.
 type Config struct {
 	Template string // file
-	Port     int    // 0 picks a free one
-	Dir      string // where data is kept; "" keeps it in memory
+	// Host is the address to listen on, 127.0.0.1 if it is empty. Nothing here asks who calls:
+	// whoever reaches another address can do everything.
+	Host string
+	Port int    // 0 picks a free one
+	Dir  string // where data is kept; "" keeps it in memory
 	// Functions is InProcess, the default, or Process.
 	Functions  string
 	Parameters map[string]string // of the template, over its defaults
@@ -84,11 +87,11 @@ func Start(ctx context.Context, o Config) (_ *Cloud, err error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	listener, err := listen(o.Port)
+	listener, err := listen(o.Host, o.Port)
 	if err != nil {
 		return nil, err
 	}
-	host := "localhost:" + strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
+	host := reachable(listener.Addr().(*net.TCPAddr))
 	c := &Cloud{url: "http://" + host, meter: meter.New(), log: o.Log}
 	defer func() {
 		if err != nil {
@@ -134,20 +137,33 @@ func Start(ctx context.Context, o Config) (_ *Cloud, err error) {
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
 	}
-	c.running.Go(func() { _ = c.server.Serve(listener) }) // ends with http.ErrServerClosed
 	c.ready = time.Since(began)
+	c.running.Go(func() { _ = c.server.Serve(listener) }) // ends with http.ErrServerClosed
 	return c, nil
 }
 
-func listen(port int) (net.Listener, error) {
-	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+func listen(host string, port int) (net.Listener, error) {
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	listener, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("port %d is in use: stop what runs there (another local cloud?), or choose another with --port", port)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("port %d cannot be opened: %w", port, err)
+		return nil, fmt.Errorf("port %d of %s cannot be opened, choose others with --port and --host: %w", port, host, err)
 	}
 	return listener, nil
+}
+
+// reachable is how programs on this machine name an address. What localhost stands for is called
+// so, whether asked for or not: tokens and URLs do not depend on it.
+func reachable(a *net.TCPAddr) string {
+	host := a.IP.String()
+	if a.IP.IsUnspecified() || host == "127.0.0.1" || host == "::1" {
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, strconv.Itoa(a.Port))
 }
 
 // startBackground starts what runs by itself: the event source mappings and the sweep of
