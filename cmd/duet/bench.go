@@ -169,16 +169,9 @@ func (b *benchmark) measure(ctx context.Context) (*report, error) {
 func (b *benchmark) openLoop(ctx context.Context, begin, end time.Time) error {
 	g, going := errgroup.WithContext(ctx)
 	gap := time.Duration(float64(time.Second) / b.Rate)
-	timer := time.NewTimer(0)
-	defer timer.Stop()
 	for i, due := 0, begin; due.Before(end) && going.Err() == nil; i, due = i+1, due.Add(gap) {
-		if wait := time.Until(due); wait > 0 {
-			timer.Reset(wait)
-			select {
-			case <-timer.C:
-			case <-going.Done():
-				continue
-			}
+		if !awaitDue(going, due) {
+			break
 		}
 		u := b.users[i%len(b.users)]
 		f, err := u.send(due)
@@ -191,6 +184,24 @@ func (b *benchmark) openLoop(ctx context.Context, begin, end time.Time) error {
 		return err
 	}
 	return ctx.Err()
+}
+
+// awaitDue waits for a time; false says that ctx has ended. Being late would count as latency.
+func awaitDue(ctx context.Context, due time.Time) bool {
+	const brief = 3 * time.Millisecond
+	if wait := time.Until(due); wait > brief {
+		timer := time.NewTimer(wait - brief)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	for wait := time.Until(due); wait > 0; wait = time.Until(due) {
+		sleepBriefly(wait)
+	}
+	return ctx.Err() == nil
 }
 
 // closedLoop keeps a window of messages unanswered at each sender.

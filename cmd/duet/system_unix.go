@@ -15,3 +15,11 @@ func processCPU() time.Duration {
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
+
+// sleepBriefly sleeps more precisely than Go's timers: an idle process waits for those in its
+// poller, which counts in milliseconds.
+func sleepBriefly(d time.Duration) {
+	t := syscall.NsecToTimespec(int64(d))
+	// An interrupted sleep is as good as a short one: the caller looks at the clock again.
+	_ = syscall.Nanosleep(&t, nil)
+}
