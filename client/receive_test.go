@@ -173,8 +173,7 @@ func TestSyncReadsAllPagesAndLooksAgain(t *testing.T) {
 func TestSlowReaderHoldsBackMessagesButNotAnswers(t *testing.T) {
 	within(t, func(t *testing.T, s *server) {
 		release := make(chan struct{})
-		var u *user
-		u = s.start(func(cfg *client.Config) {
+		u := s.start(func(cfg *client.Config) {
 			show := cfg.OnMessage
 			cfg.OnMessage = func(m client.Message) { <-release; show(m) }
 		})

@@ -65,11 +65,9 @@ func TestInProcessResults(t *testing.T) {
 			return nil, messages.InvokeResponse_Error{Type: "Mine", Message: "as I say"}
 		}, `{"errorMessage":"as I say","errorType":"Mine"}`, "Mine", "as I say"},
 		{"a panic is an error", func(context.Context, []byte) ([]byte, error) { panic("oh") }, "", "string", "oh"},
-		{"a nil map is an error", func(context.Context, []byte) ([]byte, error) {
-			var m map[string]int
-			m["x"] = 1
-			return nil, nil
-		}, "", "plainError", "nil map"},
+		{"a fault of the runtime is an error", func(_ context.Context, event []byte) ([]byte, error) {
+			return event[len(event)+1:], nil
+		}, "", "boundsError", "out of range"},
 		{"an ended goroutine is an error", func(context.Context, []byte) ([]byte, error) { runtime.Goexit(); return nil, nil },
 			"", "Runtime.ExitError", "goroutine"},
 		{"a response has a bound", func(context.Context, []byte) ([]byte, error) { return make([]byte, lambda.MaxResponse+1), nil },
