@@ -2,6 +2,7 @@ package test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -36,15 +37,27 @@ func (c *conn) raw(text, ref string) frame {
 	return f
 }
 
-// tables is all that stands in the tables of users' data, where it can be read.
+// tables is all that stands in the tables of users' data, where nobody else writes to them.
 func (d *target) tables(t testing.TB) string {
 	t.Helper()
-	if d.base == "" {
+	if !d.own {
 		return ""
 	}
 	var all strings.Builder
 	for _, table := range []string{"ConversationsTable", "MembersTable", "MessagesTable", "UsersTable"} {
-		all.Write(d.dynamodb(t, "Scan", map[string]any{"TableName": d.outputs[table], "ConsistentRead": true}))
+		request := map[string]any{"TableName": d.outputs[table], "ConsistentRead": true}
+		for {
+			page := d.dynamodb(t, "Scan", request)
+			all.Write(page)
+			var next struct{ LastEvaluatedKey map[string]any }
+			if err := json.Unmarshal(page, &next); err != nil {
+				t.Fatal(err)
+			}
+			if next.LastEvaluatedKey == nil {
+				break
+			}
+			request["ExclusiveStartKey"] = next.LastEvaluatedKey
+		}
 	}
 	return all.String()
 }
@@ -222,9 +235,20 @@ func TestEarlyFrameIsRefusedInTheEnd(t *testing.T) {
 	alice, bob := d.user(t, "alice"), d.user(t, "bob")
 	c := alice.connect(t, "laptop")
 	c.send(bob, 1, "one")
+	answers := map[int64]<-chan frame{}
 	for _, n := range []int64{3, 17} {
-		f := c.must("error", message(bob, n, "early"))
-		if f.Code != "out_of_order" || f.Field != "n" || !f.Retry || f.LastN == nil || *f.LastN != 1 {
+		answer, err := c.start(message(bob, n, "early"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		answers[n] = answer
+	}
+	for n, answer := range answers {
+		f, err := c.await(answer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Type != "error" || f.Code != "out_of_order" || f.Field != "n" || !f.Retry || f.LastN == nil || *f.LastN != 1 {
 			t.Errorf("n of %d after 1 = %s, want out_of_order with last_n 1", n, f.raw)
 		}
 	}

@@ -24,6 +24,7 @@ const patience = 30 * time.Second
 // target is the deployment under test.
 type target struct {
 	base    string // of a local cloud, "" for any other deployment
+	own     bool   // nobody else uses it
 	outputs map[string]string
 	// run makes names of this run differ from those of earlier runs on the same deployment.
 	run string
@@ -32,11 +33,12 @@ type target struct {
 // newTarget is the deployment that DUET_TARGET names, or a local cloud of the test's own.
 func newTarget(t testing.TB, changes ...func(*cloud.Config)) *target {
 	t.Helper()
-	where := os.Getenv("DUET_TARGET")
-	if where == "" {
-		where = cloudtest.Start(t, changes...).URL()
+	if where := os.Getenv("DUET_TARGET"); where != "" {
+		return targetAt(t, where)
 	}
-	return targetAt(t, where)
+	d := targetAt(t, cloudtest.Start(t, changes...).URL())
+	d.own = true
+	return d
 }
 
 // localTarget is a local cloud of the test's own, for tests that need what AWS does not have.
