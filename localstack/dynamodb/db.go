@@ -131,6 +131,20 @@ func (db *DB) commit(b *storage.Batch, changes []change) (wait func() error, _ e
 	c := &db.commits
 	c.mu.Lock()
 	for i := range changes {
+		if changes[i].table.dropped {
+			c.mu.Unlock()
+			return nil, notFound()
+		}
+	}
+	if b.Empty() {
+		// As a removal of what is not there. The store would not wait for it, but what it was decided
+		// on may still be on its way to the disk.
+		last := c.last
+		c.mu.Unlock()
+		b.Close()
+		return func() error { c.waitDurable(last); return nil }, nil
+	}
+	for i := range changes {
 		if st := changes[i].table.stream; st != nil {
 			st.append(b, &changes[i])
 		}

@@ -24,11 +24,13 @@ const retention = 24 * time.Hour
 
 // Stream is a table's stream. It implements streams.Source.
 type Stream struct {
-	db     *DB
-	arn    string
-	table  *table
-	label  string
-	closed chan struct{}
+	db    *DB
+	arn   string
+	table *table
+	label string
+
+	closeOnce sync.Once
+	closed    chan struct{}
 
 	// next is the number of the next record; guarded by DB.commits.mu.
 	next uint64
@@ -165,7 +167,7 @@ func (st *Stream) publish(shard int, number uint64) {
 	}
 }
 
-func (st *Stream) close() { close(st.closed) }
+func (st *Stream) close() { st.closeOnce.Do(func() { close(st.closed) }) }
 
 // Stream finds a stream by its ARN.
 func (db *DB) Stream(arn string) (*Stream, error) {

@@ -74,9 +74,10 @@ type tableRecord struct {
 	StreamLabel string
 }
 
-// table is a table in use. Everything but ttl is fixed when it is made.
+// table is a table in use. Everything but ttl and dropped is fixed when it is made.
 type table struct {
 	tableRecord
+	dropped bool // takes no more writes; guarded by DB.commits.mu
 	arn     string
 	key     schema
 	indexes []*index
@@ -295,11 +296,16 @@ func (db *DB) drop(name string) (*table, error) {
 		lower := binary.BigEndian.AppendUint32([]byte(space), t.Number)
 		b.DeleteRange(lower, binary.BigEndian.AppendUint32([]byte(space), t.Number+1))
 	}
-	if err := b.Commit(); err != nil {
+	// Writers that have found the table already must not leave anything behind.
+	db.commits.mu.Lock()
+	t.dropped = true
+	err := b.Apply()
+	db.commits.mu.Unlock()
+	if err != nil {
 		return nil, err
 	}
 	delete(db.tables, name)
-	return t, nil
+	return t, b.Wait()
 }
 
 // load opens the tables that are stored.

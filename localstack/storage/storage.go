@@ -152,6 +152,10 @@ func (b *Batch) Delete(key []byte) { _ = b.b.Delete(key, nil) }
 // DeleteRange adds the removal of the keys from lower, inclusive, to upper, exclusive.
 func (b *Batch) DeleteRange(lower, upper []byte) { _ = b.b.DeleteRange(lower, upper, nil) }
 
+// Empty reports whether the batch has no writes. Such a batch waits for nothing: that it was
+// committed says nothing about the ones before it.
+func (b *Batch) Empty() bool { return b.b.Empty() }
+
 // Apply makes the batch visible, without waiting until it is durable: see Wait. Batches become
 // durable in the order of their Apply.
 func (b *Batch) Apply() error {
