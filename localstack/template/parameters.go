@@ -16,7 +16,7 @@ func (r *reader) readParameters(root *node) error {
 		}
 		for _, name := range p.keys {
 			n := p.members[name]
-			if err := known(n, "parameter", "Type", "Default", "Description", "AllowedValues", "MinValue", "MaxValue", "NoEcho", "ConstraintDescription"); err != nil {
+			if err := known(n, "a parameter", "Type", "Default", "Description", "AllowedValues", "MinValue", "MaxValue", "NoEcho", "ConstraintDescription"); err != nil {
 				return err
 			}
 			value, ok := given[name]

@@ -7,11 +7,8 @@ package template
 import (
 	"fmt"
 	"maps"
-	"path"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/duet-chat/duet/localstack/cognito"
 	"github.com/duet-chat/duet/localstack/dynamodb"
@@ -39,10 +36,12 @@ type Options struct {
 type Stack struct {
 	API       *gateway.API // nil if there is none
 	Functions []lambda.Function
-	Mappings  []streams.Mapping
-	Queues    []string // ARNs
-	Pools     []cognito.Pool
-	Outputs   map[string]string
+	// Policies are what each function may do, by its name. They are read, but not enforced.
+	Policies map[string][]Statement
+	Mappings []streams.Mapping
+	Queues   []string // ARNs
+	Pools    []cognito.Pool
+	Outputs  map[string]string
 }
 
 // FunctionNamed finds a function by its name.
@@ -69,12 +68,12 @@ func Load(file string, o Options) (*Stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{Options: o, stack: &Stack{Outputs: map[string]string{}}}
+	r := &reader{Options: o, stack: &Stack{Outputs: map[string]string{}, Policies: map[string][]Statement{}}}
 	r.scope = &scope{
 		parameters: map[string]string{}, conditions: map[string]*node{}, resources: map[string]*resource{},
 		region: o.Region, account: o.Account, stack: o.Stack, deciding: map[string]bool{},
 	}
-	if err := known(root, "template", "AWSTemplateFormatVersion", "Transform", "Description", "Metadata", "Parameters", "Mappings", "Conditions", "Globals", "Resources", "Outputs"); err != nil {
+	if err := known(root, "a template", "AWSTemplateFormatVersion", "Transform", "Description", "Metadata", "Parameters", "Mappings", "Conditions", "Globals", "Resources", "Outputs"); err != nil {
 		return nil, err
 	}
 	if m := root.members["Mappings"]; m != nil {
@@ -86,20 +85,6 @@ func Load(file string, o Options) (*Stack, error) {
 		}
 	}
 	return r.stack, nil
-}
-
-// known refuses members that nobody knows.
-func known(n *node, what string, names ...string) error {
-	if n.members == nil {
-		return n.fail("%s must be a map, this is %s", what, n.kind())
-	}
-	for _, key := range n.keys {
-		if !slices.Contains(names, key) {
-			slices.Sort(names)
-			return n.members[key].fail("the local cloud does not know %s in a %s: it knows %s", key, what, strings.Join(names, ", "))
-		}
-	}
-	return nil
 }
 
 func (r *reader) readConditions(root *node) error {
@@ -122,13 +107,13 @@ func (r *reader) readGlobals(root *node) error {
 	if g == nil {
 		return nil
 	}
-	if err := known(g, "Globals section", "Function", "WebSocketApi"); err != nil {
+	if err := known(g, "Globals", "Function"); err != nil {
 		return err
 	}
 	if r.globals = g.members["Function"]; r.globals == nil {
 		return nil
 	}
-	return known(r.globals, "Globals section's Function", kinds["AWS::Serverless::Function"].properties...)
+	return kinds["AWS::Serverless::Function"].properties.check(r.globals, "Globals.Function")
 }
 
 func (r *reader) readResources(root *node) error {
@@ -138,7 +123,7 @@ func (r *reader) readResources(root *node) error {
 	}
 	for _, id := range all.keys {
 		n := all.members[id]
-		if err := known(n, "resource", "Type", "Properties", "Condition", "DependsOn", "DeletionPolicy", "UpdateReplacePolicy", "Metadata"); err != nil {
+		if err := known(n, "a resource", "Type", "Properties", "Condition", "DependsOn", "DeletionPolicy", "UpdateReplacePolicy", "Metadata"); err != nil {
 			return err
 		}
 		if holds, err := r.scope.made(n); err != nil || !holds {
@@ -158,10 +143,12 @@ func (r *reader) readResources(root *node) error {
 		if res.properties == nil {
 			res.properties = &node{file: n.file, line: n.line, members: map[string]*node{}}
 		}
-		if err := known(res.properties, kind, kinds[kind].properties...); err != nil {
+		if err := known(res.properties, kind, slices.Collect(maps.Keys(kinds[kind].properties))...); err != nil {
 			return err
 		}
-		r.name(res)
+		if err := r.name(res); err != nil {
+			return err
+		}
 		r.resources = append(r.resources, res)
 		r.scope.resources[id] = res
 	}
@@ -175,12 +162,15 @@ func (r *reader) readResources(root *node) error {
 			if err != nil {
 				return err
 			}
+			if err := kinds[res.kind].properties.check(properties, res.kind); err != nil {
+				return err
+			}
 			if err := kinds[res.kind].read(r, res, properties); err != nil {
 				return err
 			}
 		}
 	}
-	return r.check()
+	return nil
 }
 
 // Phases of reading.
@@ -189,73 +179,6 @@ const (
 	functions
 	rest
 )
-
-// name gives a resource what others can refer to. A table's stream is known when it is made.
-func (r *reader) name(res *resource) {
-	id := res.id
-	arn := func(service, rest string) string {
-		return fmt.Sprintf("arn:aws:%s:%s:%s:%s", service, r.Region, r.Account, rest)
-	}
-	res.ref, res.attributes = id, map[string]string{}
-	switch res.kind {
-	case "AWS::Serverless::Function":
-		res.attributes["Arn"] = arn("lambda", "function:"+id)
-	case "AWS::DynamoDB::Table":
-		res.ref = r.tableName(res)
-		res.attributes["Arn"] = arn("dynamodb", "table/"+res.ref)
-	case "AWS::Serverless::WebSocketApi":
-		res.ref = apiID(r.Stack, id)
-		res.attributes["ApiEndpoint"] = fmt.Sprintf("wss://%s.execute-api.%s.%s", res.ref, r.Region, urlSuffix)
-		res.attributes["ApiId"] = res.ref
-		r.nameRoutes(res)
-	case "AWS::Cognito::UserPool":
-		pool := cognito.PoolID(r.Region, r.Stack+"-"+id)
-		host := fmt.Sprintf("cognito-idp.%s.%s/%s", r.Region, urlSuffix, pool)
-		res.ref = pool
-		res.attributes = map[string]string{
-			"Arn": arn("cognito-idp", "userpool/"+pool), "UserPoolId": pool, "ProviderName": host, "ProviderURL": "https://" + host,
-		}
-	case "AWS::Cognito::UserPoolClient":
-		res.ref = cognito.ClientID(r.Stack + "-" + id)
-		res.attributes["ClientId"] = res.ref
-	case "AWS::SQS::Queue":
-		res.ref = fmt.Sprintf("https://sqs.%s.%s/%s/%s", r.Region, urlSuffix, r.Account, r.Stack+"-"+id)
-		res.attributes = map[string]string{"Arn": arn("sqs", r.Stack+"-"+id), "QueueName": r.Stack + "-" + id, "QueueUrl": res.ref}
-	case "AWS::Logs::LogGroup":
-		res.attributes["Arn"] = arn("logs", "log-group:"+id)
-	}
-}
-
-func (r *reader) tableName(res *resource) string {
-	if n := res.properties.members["TableName"]; n != nil && n.scalar != nil {
-		return *n.scalar
-	}
-	return r.Stack + "-" + res.id
-}
-
-// nameRoutes names what SAM makes of an API: a route resource for each route, and the stage.
-func (r *reader) nameRoutes(res *resource) {
-	routes := res.properties.members["Routes"]
-	if routes == nil || routes.members == nil {
-		return
-	}
-	for _, key := range routes.keys {
-		short := strings.TrimPrefix(key, "$")
-		if short == "" {
-			continue
-		}
-		id := res.id + strings.ToUpper(short[:1]) + short[1:] + "Route"
-		r.scope.resources[id] = &resource{id: id, kind: "AWS::ApiGatewayV2::Route", ref: res.id + " " + key, node: routes.members[key]}
-	}
-	if stage := res.properties.members["StageName"]; stage != nil && stage.scalar != nil {
-		res.attributes["Stage"] = *stage.scalar
-	}
-}
-
-// apiID makes an API's id in the form of AWS's, always the same for the same stack.
-func apiID(stack, id string) string {
-	return cognito.ClientID("api " + stack + "-" + id)[:10]
-}
 
 // local makes the URLs of services that this process stands in for local ones.
 func (r *reader) local(value string) string {
@@ -281,9 +204,12 @@ func (r *reader) readOutputs(root *node) error {
 	if outputs == nil {
 		return nil
 	}
+	if outputs.members == nil {
+		return outputs.fail("Outputs must be a map, this is %s", outputs.kind())
+	}
 	for _, name := range outputs.keys {
 		n := outputs.members[name]
-		if err := known(n, "output", "Value", "Description", "Condition", "Export"); err != nil {
+		if err := known(n, "an output", "Value", "Description", "Condition", "Export"); err != nil {
 			return err
 		}
 		if holds, err := r.scope.made(n); err != nil || !holds {
@@ -304,85 +230,6 @@ func (r *reader) readOutputs(root *node) error {
 	return nil
 }
 
-// check looks at what only the whole stack shows.
-func (r *reader) check() error {
-	for _, m := range r.stack.Mappings {
-		if _, ok := r.stack.FunctionNamed(m.Function); !ok {
-			return fmt.Errorf("event source mapping %s: there is no function %s in this template", m.Name, m.Function)
-		}
-	}
-	return nil
-}
-
-// ---- Typed access to evaluated properties ---------------------------------------------------------
-
-func (n *node) at(name string) *node {
-	if n == nil || n.members == nil {
-		return nil
-	}
-	return n.members[name]
-}
-
-func (n *node) str(name, otherwise string) (string, error) {
-	v := n.at(name)
-	if v == nil {
-		return otherwise, nil
-	}
-	if v.scalar == nil {
-		return "", v.fail("%s must be a string, this is %s", name, v.kind())
-	}
-	return *v.scalar, nil
-}
-
-func (n *node) need(name string) (string, error) {
-	v, err := n.str(name, "")
-	if err == nil && v == "" {
-		err = n.fail("%s is missing", name)
-	}
-	return v, err
-}
-
-func (n *node) integer(name string, otherwise int) (int, error) {
-	v, err := n.str(name, strconv.Itoa(otherwise))
-	if err != nil {
-		return 0, err
-	}
-	i, err := strconv.Atoi(v)
-	if err != nil {
-		return 0, n.at(name).fail("%s must be an integer, not %q", name, v)
-	}
-	return i, nil
-}
-
-func (n *node) boolean(name string, otherwise bool) (bool, error) {
-	v, err := n.str(name, strconv.FormatBool(otherwise))
-	if err != nil {
-		return false, err
-	}
-	b, err := strconv.ParseBool(v)
-	if err != nil {
-		return false, n.at(name).fail("%s must be true or false, not %q", name, v)
-	}
-	return b, nil
-}
-
-func (n *node) strings(name string) ([]string, error) {
-	v := n.at(name)
-	if v == nil {
-		return nil, nil
-	}
-	var all []string
-	for _, e := range v.list {
-		if e.scalar == nil {
-			return nil, e.fail("%s must be a list of strings, this is %s", name, e.kind())
-		}
-		all = append(all, *e.scalar)
-	}
-	return all, nil
-}
-
-func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
-
 // functionOf is the name in a function's ARN or Ref; it must be one of the stack's.
 func (r *reader) functionOf(n *node, name string) (string, error) {
 	v, err := n.need(name)
@@ -395,6 +242,3 @@ func (r *reader) functionOf(n *node, name string) (string, error) {
 	}
 	return id, nil
 }
-
-// folder is the last element of a function's CodeUri.
-func folder(codeURI string) string { return path.Base(strings.TrimSuffix(codeURI, "/")) }

@@ -203,8 +203,8 @@ func TestBadTemplates(t *testing.T) {
 		{"Not of two", "Conditions:\n  A: !Not [!Equals [x, y], !Equals [x, y]] #!\nResources:" + function, nil, "Not takes one"},
 
 		{"function without code", "Resources:\n  Work:\n    Type: AWS::Serverless::Function\n    Properties: { Runtime: provided.al2023 } #!\n", nil, "CodeUri is missing"},
-		{"function in Python", "Resources:\n  Work:\n    Type: AWS::Serverless::Function\n    Properties: { CodeUri: x, Runtime: python3.13 } #!\n", nil, "Go functions only"},
-		{"function's timeout", "Resources:" + function + "  Other:\n    Type: AWS::Serverless::Function\n    Properties:\n      CodeUri: x\n      Runtime: provided.al2023\n      Timeout: long #!\n", nil, "must be an integer"},
+		{"function in Python", "Resources:\n  Work:\n    Type: AWS::Serverless::Function\n    Properties: { CodeUri: functions/work, Runtime: python3.13 } #!\n", nil, "Go functions only"},
+		{"function's timeout", "Resources:" + function + "  Other:\n    Type: AWS::Serverless::Function\n    Properties:\n      CodeUri: functions/other\n      Runtime: provided.al2023\n      Timeout: long #!\n", nil, "must be an integer"},
 		{"function's property unknown", "Resources:\n  Work:\n    Type: AWS::Serverless::Function\n    Properties:\n      Layers: [] #!\n", nil, "does not know Layers"},
 		{"function's events", "Resources:\n  Work:\n    Type: AWS::Serverless::Function\n    Properties:\n      Events: {} #!\n", nil, "does not know Events"},
 
@@ -238,20 +238,26 @@ func TestBadTemplates(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			file, line := write(t, test.text)
-			_, err := template.Load(file, options(test.parameters))
-			var e *template.Error
-			switch {
-			case err == nil:
-				t.Fatal("it loads, want an error")
-			case !errors.As(err, &e):
-				t.Fatalf("error = %v, want a template.Error", err)
-			case e.File != file || !strings.Contains(e.Message, test.want):
-				t.Errorf("error = %v, want %q", err, test.want)
-			case e.Line != line:
-				t.Errorf("error = %v\nwant line %d:\n%s", err, line, test.text)
-			}
+			refused(t, test.text, test.parameters, test.want)
 		})
+	}
+}
+
+// refused checks that a template is, with a part of the message and the line of its marker #!.
+func refused(t *testing.T, text string, parameters map[string]string, want string) {
+	t.Helper()
+	file, line := write(t, text)
+	_, err := template.Load(file, options(parameters))
+	var e *template.Error
+	switch {
+	case err == nil:
+		t.Fatal("it loads, want an error")
+	case !errors.As(err, &e):
+		t.Fatalf("error = %v, want a template.Error", err)
+	case e.File != file || !strings.Contains(e.Message, want):
+		t.Errorf("error = %v, want %q", err, want)
+	case e.Line != line:
+		t.Errorf("error = %v\nwant line %d:\n%s", err, line, text)
 	}
 }
 

@@ -1,0 +1,93 @@
+package template_test
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/duet-chat/duet/localstack/dynamodb"
+	"github.com/duet-chat/duet/localstack/gateway"
+	"github.com/duet-chat/duet/localstack/template"
+)
+
+const foreign = "testdata/whiteboard.yaml"
+
+// Nothing in the reader is about Duet: another stack on the same services loads, however it is spelt.
+func TestForeignTemplate(t *testing.T) {
+	var made []dynamodb.TableSpec
+	o := options(nil)
+	o.CreateTable = func(spec dynamodb.TableSpec) (dynamodb.TableInfo, error) {
+		made = append(made, spec)
+		return dynamodb.TableInfo{Name: spec.TableName}, nil
+	}
+	stack, err := template.Load(foreign, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantAPI := &gateway.API{
+		ID: stack.API.ID, Name: "Board", Stage: "v1", RouteSelectionExpression: "${request.body.kind}",
+		Routes: map[string]gateway.Route{"$connect": {Function: "Join"}, "draw": {Function: "Draw", Timeout: 3 * time.Second}},
+	}
+	if diff := cmp.Diff(wantAPI, stack.API); diff != "" {
+		t.Errorf("API (-want +got)\n%s", diff)
+	}
+	wantTable := []dynamodb.TableSpec{{
+		TableName: "strokes", BillingMode: "PAY_PER_REQUEST",
+		AttributeDefinitions: []dynamodb.AttributeDefinition{{AttributeName: "board", AttributeType: "S"}, {AttributeName: "at", AttributeType: "N"}, {AttributeName: "author", AttributeType: "S"}},
+		KeySchema:            []dynamodb.KeyElement{{AttributeName: "board", KeyType: "HASH"}, {AttributeName: "at", KeyType: "RANGE"}},
+		GlobalSecondaryIndexes: []dynamodb.IndexSpec{{
+			IndexName: "by-author", KeySchema: []dynamodb.KeyElement{{AttributeName: "author", KeyType: "HASH"}},
+			Projection: dynamodb.ProjectionSpec{ProjectionType: "INCLUDE", NonKeyAttributes: []string{"colour"}},
+		}},
+	}}
+	if diff := cmp.Diff(wantTable, made); diff != "" {
+		t.Errorf("tables (-want +got)\n%s", diff)
+	}
+	draw, _ := stack.FunctionNamed("Draw")
+	if want := map[string]string{"TABLE": "strokes", "BACK": "http://localhost:4566/v1"}; !maps.Equal(draw.Env, want) {
+		t.Errorf("Draw's variables = %v, want %v", draw.Env, want)
+	}
+	join, _ := stack.FunctionNamed("Join")
+	if join.Folder != "join" || join.Timeout != 3*time.Second || join.MemoryMB != 128 {
+		t.Errorf("Join = %+v, want Lambda's defaults", join)
+	}
+	if want := map[string]string{"Url": "ws://localhost:4566/v1"}; !maps.Equal(stack.Outputs, want) {
+		t.Errorf("outputs = %v, want %v", stack.Outputs, want)
+	}
+	o.Parameters = map[string]string{"Stage": "live"}
+	if stack, err = template.Load(foreign, o); err != nil {
+		t.Fatal(err)
+	}
+	if draw, _ = stack.FunctionNamed("Draw"); draw.Env["KEEP"] != "yes" {
+		t.Errorf("KEEP = %q where the condition holds, want yes", draw.Env["KEEP"])
+	}
+}
+
+// What a foreign template has that the local cloud has not is named, with its line.
+func TestForeignTemplateThatLacks(t *testing.T) {
+	data, err := os.ReadFile(foreign)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ name, old, new, want string }{
+		{"an API by hand", "Type: AWS::Serverless::WebSocketApi", "Type: AWS::ApiGatewayV2::Api #!", "AWS::ApiGatewayV2::Api: it knows"},
+		{"an HTTP API", "Type: AWS::Serverless::WebSocketApi", "Type: AWS::Serverless::HttpApi #!", "AWS::Serverless::HttpApi"},
+		{"a simple table", "Type: AWS::DynamoDB::Table", "Type: AWS::Serverless::SimpleTable #!", "AWS::Serverless::SimpleTable"},
+		{"a function's events", "      Timeout: 5", "      Events: {} #!", "does not know Events in AWS::Serverless::Function"},
+		{"another language", "Runtime: provided.al2\n", "Runtime: nodejs24.x #!\n", "Go functions only"},
+		{"code elsewhere", "CodeUri: ./functions/join/", "CodeUri: onconnect/ #!", "functions/NAME"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			text := strings.Replace(string(data), test.old, test.new, 1)
+			if text == string(data) {
+				t.Fatalf("%s has no %q any more", filepath.Base(foreign), test.old)
+			}
+			refused(t, text, nil, test.want)
+		})
+	}
+}
