@@ -21,12 +21,51 @@ func readHalves(size int, consistent bool) int64 {
 	return blocks
 }
 
-// spent is the capacity that one table gave to one request, in half units.
+// spent is the capacity that one table gave to one request, in half units. A request reads or
+// writes, never both.
 type spent struct {
-	table   *table
-	read    int64
-	write   int64
-	indexes map[string]int64 // of both, by name
+	table    *table
+	read     int64
+	write    int64
+	indexes  map[string]int64 // of both, by name
+	transact bool             // answers tell of a transaction whether it read or wrote
+}
+
+// of returns the entry of a table in the costs of a request, made if there is none.
+func of(costs *[]spent, t *table) *spent {
+	for i := range *costs {
+		if (*costs)[i].table == t {
+			return &(*costs)[i]
+		}
+	}
+	*costs = append(*costs, spent{table: t})
+	return &(*costs)[len(*costs)-1]
+}
+
+// writesSpent is what a request's writes take of each table: those of a transaction count twice, for
+// preparing and for committing. Source: DynamoDB developer guide, "Amazon DynamoDB Transactions: How
+// it works". changes are those writes that have been made.
+func writesSpent(writes []*write, changes []change, transact bool) []spent {
+	factor := int64(1)
+	if transact {
+		factor = 2
+	}
+	var all []spent
+	for _, w := range writes {
+		s := of(&all, w.table)
+		s.write += factor * 2 * w.units()
+		s.transact = transact
+	}
+	for i := range changes {
+		s := of(&all, changes[i].table)
+		for name, n := range changes[i].indexes {
+			if s.indexes == nil {
+				s.indexes = map[string]int64{}
+			}
+			s.indexes[name] += factor * n
+		}
+	}
+	return all
 }
 
 // count adds what was spent to the meter.
@@ -43,7 +82,7 @@ func (s spent) count(operation string) {
 	}
 }
 
-// appendCapacity appends a ConsumedCapacity object, as far as the request asked for it.
+// append appends a ConsumedCapacity object, as far as the request asked for it.
 func (s spent) append(dst []byte, detail string) []byte {
 	total := s.read + s.write
 	for _, n := range s.indexes {
@@ -51,49 +90,78 @@ func (s spent) append(dst []byte, detail string) []byte {
 	}
 	dst = append(dst, `{"TableName":`...)
 	dst = attr.AppendString(dst, s.table.Spec.TableName)
-	dst = appendUnits(append(dst, `,"CapacityUnits":`...), total)
+	dst = s.appendUnits(append(dst, ','), total)
 	if detail == "INDEXES" {
-		dst = appendUnits(append(dst, `,"Table":{"CapacityUnits":`...), s.read+s.write)
+		dst = s.appendUnits(append(dst, `,"Table":{`...), s.read+s.write)
 		dst = append(dst, '}')
-		for _, global := range []bool{false, true} {
-			opened := false
-			for _, ix := range s.table.indexes {
-				n, ok := s.indexes[ix.name]
-				if !ok || ix.global != global {
-					continue
-				}
-				if !opened {
-					name := `,"LocalSecondaryIndexes":{`
-					if global {
-						name = `,"GlobalSecondaryIndexes":{`
-					}
-					dst = append(dst, name...)
-				} else {
-					dst = append(dst, ',')
-				}
-				opened = true
-				dst = attr.AppendString(dst, ix.name)
-				dst = append(appendUnits(append(dst, `:{"CapacityUnits":`...), n), '}')
-			}
-			if opened {
-				dst = append(dst, '}')
-			}
-		}
+		dst = s.appendIndexes(dst, `,"LocalSecondaryIndexes":{`, false)
+		dst = s.appendIndexes(dst, `,"GlobalSecondaryIndexes":{`, true)
 	}
 	return append(dst, '}')
 }
 
-func appendUnits(dst []byte, halves int64) []byte {
+func (s spent) appendIndexes(dst []byte, member string, global bool) []byte {
+	opened := false
+	for _, ix := range s.table.indexes {
+		n, ok := s.indexes[ix.name]
+		if !ok || ix.global != global {
+			continue
+		}
+		if opened {
+			dst = append(dst, ',')
+		} else {
+			dst = append(dst, member...)
+		}
+		opened = true
+		dst = attr.AppendString(dst, ix.name)
+		dst = append(s.appendUnits(append(dst, `:{`...), n), '}')
+	}
+	if opened {
+		dst = append(dst, '}')
+	}
+	return dst
+}
+
+// appendUnits appends the members that tell a number of half units.
+func (s spent) appendUnits(dst []byte, halves int64) []byte {
+	dst = appendHalves(append(dst, `"CapacityUnits":`...), halves)
+	if !s.transact {
+		return dst
+	}
+	if s.read > 0 {
+		return appendHalves(append(dst, `,"ReadCapacityUnits":`...), halves)
+	}
+	return appendHalves(append(dst, `,"WriteCapacityUnits":`...), halves)
+}
+
+func appendHalves(dst []byte, halves int64) []byte {
 	return strconv.AppendFloat(dst, float64(halves)/2, 'f', 1, 64)
 }
 
-// checkCapacityDetail checks ReturnConsumedCapacity.
-func (q *request) checkCapacityDetail() error {
-	switch q.ReturnCapacity {
-	case "", "NONE", "TOTAL", "INDEXES":
-		return nil
+// appendCosts appends the capacities of several tables behind a separator, if the request asked for them.
+func appendCosts(dst []byte, separator string, q *request, costs []spent) []byte {
+	if !q.wantsCapacity() {
+		return dst
 	}
-	return invalid("1 validation error detected: Value '%s' at 'returnConsumedCapacity' failed to satisfy constraint: Member must satisfy enum value set: [INDEXES, TOTAL, NONE]", q.ReturnCapacity)
+	dst = append(append(dst, separator...), `"ConsumedCapacity":[`...)
+	for i, c := range costs {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = c.append(dst, q.ReturnCapacity)
+	}
+	return append(dst, ']')
+}
+
+// checkReturns checks what a request wants to be told besides its result.
+func (q *request) checkReturns() error {
+	if q.ReturnMetrics == "SIZE" {
+		return invalid("The local DynamoDB does not support ReturnItemCollectionMetrics")
+	}
+	if err := checkEnum("returnItemCollectionMetrics", q.ReturnMetrics, "SIZE", "NONE"); err != nil {
+		return err
+	}
+	return checkEnum("returnConsumedCapacity", q.ReturnCapacity, "INDEXES", "TOTAL", "NONE")
 }
 
 func (q *request) wantsCapacity() bool {

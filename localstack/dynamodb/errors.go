@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/duet-chat/duet/localstack/dynamodb/attr"
 )
@@ -21,6 +23,9 @@ type apiError struct {
 	Message string
 	Item    attr.Item // of a failed condition, when it was asked for
 	Reasons []reason  // of a cancelled transaction
+
+	missing  string // the member that is missing, if that is what is wrong
+	mismatch bool   // a key does not fit the table: in a transaction that is found late, and cancels it
 }
 
 func (e *apiError) Error() string { return e.Type + ": " + e.Message }
@@ -32,7 +37,11 @@ type reason struct {
 	Item    attr.Item
 }
 
-const conditionFailed = "ConditionalCheckFailed"
+// Codes of reasons.
+const (
+	conditionFailed  = "ConditionalCheckFailed"
+	validationFailed = "ValidationError"
+)
 
 func refuse(errorType, format string, args ...any) error {
 	return &apiError{Type: errorType, Message: fmt.Sprintf(format, args...)}
@@ -40,6 +49,48 @@ func refuse(errorType, format string, args ...any) error {
 
 func invalid(format string, args ...any) error {
 	return refuse(attr.ValidationException, format, args...)
+}
+
+// missing says that a request lacks a member.
+func missing(member string) error {
+	return &apiError{
+		Type: attr.ValidationException, missing: member,
+		Message: fmt.Sprintf("1 validation error detected: Value null at '%s' failed to satisfy constraint: Member must not be null", member),
+	}
+}
+
+// within puts the place of an action before the name of the member that it lacks, and leaves any
+// other error alone.
+func within(err error, format string, args ...any) error {
+	var api *apiError
+	if errors.As(err, &api) && api.missing != "" {
+		return missing(fmt.Sprintf(format, args...) + api.missing)
+	}
+	return err
+}
+
+// mismatch says that a key does not fit its table or index.
+func mismatch(format string, args ...any) error {
+	return &apiError{Type: attr.ValidationException, Message: fmt.Sprintf(format, args...), mismatch: true}
+}
+
+const keyMismatch = "The provided key element does not match the schema"
+
+// isMismatch reports whether a key does not fit its table.
+func isMismatch(err error) (message string, ok bool) {
+	var api *apiError
+	if errors.As(err, &api) && api.mismatch {
+		return api.Message, true
+	}
+	return "", false
+}
+
+// checkEnum checks a parameter that may be left out. values stand in the order of AWS's text.
+func checkEnum(member, value string, values ...string) error {
+	if value == "" || slices.Contains(values, value) {
+		return nil
+	}
+	return invalid("1 validation error detected: Value '%s' at '%s' failed to satisfy constraint: Member must satisfy enum value set: [%s]", value, member, strings.Join(values, ", "))
 }
 
 func notFound() error {

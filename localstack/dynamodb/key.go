@@ -2,7 +2,6 @@ package dynamodb
 
 import (
 	"encoding/binary"
-	"strings"
 
 	"github.com/duet-chat/duet/localstack/dynamodb/attr"
 	"github.com/duet-chat/duet/localstack/dynamodb/expr"
@@ -66,15 +65,15 @@ func (t *table) checkKey(key attr.Item) error {
 		n = 2
 	}
 	if len(key) != n {
-		return invalid("The provided key element does not match the schema")
+		return mismatch(keyMismatch)
 	}
 	for name := range key {
 		if !t.key.has(name) {
-			return invalid("The provided key element does not match the schema")
+			return mismatch(keyMismatch)
 		}
 	}
 	if key[t.key.pk.Name].Type() != t.key.pk.Type || n == 2 && key[t.key.sk.Name].Type() != t.key.sk.Type {
-		return invalid("The provided key element does not match the schema")
+		return mismatch(keyMismatch)
 	}
 	return t.checkKeyValues(t.key, "", key)
 }
@@ -87,10 +86,10 @@ func (t *table) checkItem(it attr.Item) error {
 		}
 		v, ok := it[k.Name]
 		if !ok {
-			return invalid("One or more parameter values were invalid: Missing the key %s in the item", k.Name)
+			return mismatch("One or more parameter values were invalid: Missing the key %s in the item", k.Name)
 		}
 		if v.Type() != k.Type {
-			return invalid("One or more parameter values were invalid: Type mismatch for key %s expected: %s actual: %s", k.Name, k.Type, v.Type())
+			return mismatch("One or more parameter values were invalid: Type mismatch for key %s expected: %s actual: %s", k.Name, k.Type, v.Type())
 		}
 	}
 	if err := t.checkKeyValues(t.key, "", it); err != nil {
@@ -104,7 +103,7 @@ func (t *table) checkIndexKeys(it attr.Item) error {
 	for _, ix := range t.indexes {
 		for _, k := range []expr.Key{ix.key.pk, ix.key.sk} {
 			if v, ok := it[k.Name]; k.Name != "" && ok && v.Type() != k.Type {
-				return invalid("One or more parameter values were invalid: Type mismatch for Index Key %s Expected: %s Actual: %s IndexName: %s", k.Name, k.Type, v.Type(), ix.name)
+				return mismatch("One or more parameter values were invalid: Type mismatch for Index Key %s Expected: %s Actual: %s IndexName: %s", k.Name, k.Type, v.Type(), ix.name)
 			}
 		}
 		if err := t.checkKeyValues(ix.key, ix.name, it); err != nil {
@@ -169,10 +168,10 @@ func (ix *index) projected(it attr.Item) attr.Item {
 	return p
 }
 
-// tableNameOK tells whether a request names a table at all.
+// checkTableName checks that a request names a table at all.
 func (q *request) checkTableName() error {
-	if strings.TrimSpace(q.TableName) == "" {
-		return invalid("1 validation error detected: Value null at 'tableName' failed to satisfy constraint: Member must not be null")
+	if q.TableName == "" {
+		return missing("tableName")
 	}
 	return nil
 }

@@ -16,21 +16,21 @@ const (
 )
 
 // operations on items: those that the meter counts by table.
-var operations = map[string]func(db *DB, q *request, body, dst []byte) ([]byte, error){
-	"GetItem": func(db *DB, q *request, _, dst []byte) ([]byte, error) { return db.getItem(q, dst) },
-	"PutItem": func(db *DB, q *request, _, dst []byte) ([]byte, error) { return db.single(put, "PutItem", q, dst) },
-	"UpdateItem": func(db *DB, q *request, _, dst []byte) ([]byte, error) {
+var operations = map[string]func(db *DB, q *request, dst []byte) ([]byte, error){
+	"GetItem": (*DB).getItem,
+	"PutItem": func(db *DB, q *request, dst []byte) ([]byte, error) { return db.single(put, "PutItem", q, dst) },
+	"UpdateItem": func(db *DB, q *request, dst []byte) ([]byte, error) {
 		return db.single(update, "UpdateItem", q, dst)
 	},
-	"DeleteItem": func(db *DB, q *request, _, dst []byte) ([]byte, error) {
+	"DeleteItem": func(db *DB, q *request, dst []byte) ([]byte, error) {
 		return db.single(deletion, "DeleteItem", q, dst)
 	},
-	"Query":              func(db *DB, q *request, _, dst []byte) ([]byte, error) { return db.query(q, dst) },
-	"Scan":               func(db *DB, q *request, _, dst []byte) ([]byte, error) { return db.scan(q, dst) },
-	"BatchGetItem":       func(db *DB, q *request, _, dst []byte) ([]byte, error) { return db.batchGet(q, dst) },
-	"BatchWriteItem":     func(db *DB, q *request, _, dst []byte) ([]byte, error) { return db.batchWrite(q, dst) },
-	"TransactWriteItems": func(db *DB, q *request, body, dst []byte) ([]byte, error) { return db.transactWrite(q, body, dst) },
-	"TransactGetItems":   func(db *DB, q *request, _, dst []byte) ([]byte, error) { return db.transactGet(q, dst) },
+	"Query":              (*DB).query,
+	"Scan":               (*DB).scan,
+	"BatchGetItem":       (*DB).batchGet,
+	"BatchWriteItem":     (*DB).batchWrite,
+	"TransactWriteItems": (*DB).transactWrite,
+	"TransactGetItems":   (*DB).transactGet,
 }
 
 // unsupported operations of DynamoDB are refused by name; any other name is unknown on AWS too.
@@ -64,7 +64,7 @@ func (db *DB) do(target string, body []byte) ([]byte, error) {
 			if bad != nil {
 				return nil, bad
 			}
-			return run(db, q, body, make([]byte, 0, 512))
+			return run(db, q, make([]byte, 0, 512))
 		}
 		if run := adminOperations[operation]; run != nil {
 			return run(db, body)

@@ -30,7 +30,7 @@ func (db *DB) newRangeRead(q *request) (*rangeRead, error) {
 	if err := q.checkTableName(); err != nil {
 		return nil, err
 	}
-	if err := q.checkCapacityDetail(); err != nil {
+	if err := q.checkReturns(); err != nil {
 		return nil, err
 	}
 	t, err := db.table(q.TableName)

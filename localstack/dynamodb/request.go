@@ -14,7 +14,7 @@ type request struct {
 	Names  map[string]string
 	Values attr.Item
 
-	ReturnValues, ReturnOnFailure, ReturnCapacity, Select string
+	ReturnValues, ReturnOnFailure, ReturnCapacity, ReturnMetrics, Select string
 
 	Consistent, Backward   bool
 	Limit                  *int64
@@ -29,7 +29,8 @@ type request struct {
 
 // action is one of a transaction's actions or of a batch's writes.
 type action struct {
-	kind string // Put, Update, Delete, ConditionCheck, Get, PutRequest, DeleteRequest
+	kind  string // Put, Update, Delete, ConditionCheck, Get, PutRequest, DeleteRequest
+	kinds int    // how many it names; one is right
 	request
 }
 
@@ -122,6 +123,8 @@ func (p *parser) member(q *request, key string) {
 		q.ReturnOnFailure = r.String()
 	case "ReturnConsumedCapacity":
 		q.ReturnCapacity = r.String()
+	case "ReturnItemCollectionMetrics":
+		q.ReturnMetrics = r.String()
 	case "Select":
 		q.Select = r.String()
 	case "ConsistentRead":
@@ -156,6 +159,7 @@ func (p *parser) action() action {
 			return
 		}
 		a.kind = kind
+		a.kinds++
 		p.r.Object(func(key string) { p.member(&a.request, key) })
 	})
 	return a

@@ -1,10 +1,8 @@
 package dynamodb
 
 import (
-	"hash/maphash"
+	"bytes"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/duet-chat/duet/localstack/dynamodb/attr"
 	"github.com/duet-chat/duet/localstack/dynamodb/expr"
@@ -13,9 +11,13 @@ import (
 // maxActions bounds a transaction. Source: DynamoDB API reference, TransactWriteItems.
 const maxActions = 100
 
+// maxTransaction bounds the size of what a transaction carries. Source: DynamoDB developer guide,
+// "Amazon DynamoDB Transactions: How it works".
+const maxTransaction = 4 << 20
+
 // transactWrite does TransactWriteItems.
-func (db *DB) transactWrite(q *request, body, dst []byte) ([]byte, error) {
-	if err := q.checkCapacityDetail(); err != nil {
+func (db *DB) transactWrite(q *request, dst []byte) ([]byte, error) {
+	if err := q.checkReturns(); err != nil {
 		return nil, err
 	}
 	if err := checkActions(q.Actions); err != nil {
@@ -23,39 +25,94 @@ func (db *DB) transactWrite(q *request, body, dst []byte) ([]byte, error) {
 	}
 	writes := make([]*write, len(q.Actions))
 	keys := make([][]byte, len(q.Actions))
+	size := 0
+	var reasons reasons
 	for i := range q.Actions {
 		a := &q.Actions[i]
 		w, err := db.newTransactWrite(a)
 		if err != nil {
-			return nil, err
+			if message, ok := isMismatch(err); ok {
+				reasons.add(len(q.Actions), i, reason{Code: validationFailed, Message: message})
+				continue
+			}
+			return nil, within(err, "transactItems.%d.member.%s.", i+1, memberName(a.kind))
 		}
 		writes[i], keys[i] = w, w.storeKey
-		for _, other := range keys[:i] {
-			if string(other) == string(w.storeKey) {
-				return nil, invalid("Transaction request cannot include multiple operations on one item")
-			}
-		}
+		size += attr.Size(a.Item) + attr.Size(a.Key) + attr.Size(a.Values)
 	}
+	if reasons != nil {
+		return nil, reasons.cancel()
+	}
+	if repeated(keys) {
+		return nil, errRepeated()
+	}
+	if size > maxTransaction {
+		return nil, invalid("Transaction payload size cannot exceed 4MB. Payload Size: %d", size)
+	}
+	var token *token
 	if q.Token != "" {
-		repeat, err := db.tokens.begin(q.Token, maphash.Bytes(db.seed, body), db.now())
-		if err != nil {
+		var repeat bool
+		var err error
+		if token, repeat, err = db.tokens.begin(q.Token, db.fingerprint(q.Actions), db.now()); err != nil {
 			return nil, err
 		}
 		if repeat {
-			return appendTransactCapacity(dst, writes, q), nil
+			return db.repeatTransact(writes, q, dst)
 		}
 	}
-	err := db.transact(writes, keys)
-	if q.Token != "" {
-		db.tokens.end(q.Token, err == nil, db.now())
+	changes, err := db.transact(writes, keys)
+	if token != nil {
+		db.tokens.end(token, err == nil, db.now())
 	}
-	for _, s := range transactSpent(writes) {
+	costs := writesSpent(writes, changes, true)
+	for _, s := range costs {
 		s.count("TransactWriteItems")
 	}
 	if err != nil {
 		return nil, err
 	}
-	return appendTransactCapacity(dst, writes, q), nil
+	return append(appendCosts(append(dst, '{'), "", q, costs), '}'), nil
+}
+
+// repeatTransact answers a request that has succeeded before: it takes what reading its items takes.
+// Source: DynamoDB API reference, TransactWriteItems, "Idempotency".
+func (db *DB) repeatTransact(writes []*write, q *request, dst []byte) ([]byte, error) {
+	var costs []spent
+	for _, w := range writes {
+		value, ok, err := db.store.Get(w.storeKey)
+		if err != nil {
+			return nil, err
+		}
+		size := 0
+		if ok {
+			if size, err = attr.SizeBinary(value); err != nil {
+				return nil, err
+			}
+		}
+		s := of(&costs, w.table)
+		s.read += 2 * readHalves(size, true)
+		s.transact = true
+	}
+	for _, s := range costs {
+		s.count("TransactWriteItems")
+	}
+	return append(appendCosts(append(dst, '{'), "", q, costs), '}'), nil
+}
+
+// repeated reports whether a key stands there twice.
+func repeated(keys [][]byte) bool {
+	for i, key := range keys {
+		for _, other := range keys[:i] {
+			if bytes.Equal(key, other) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func errRepeated() error {
+	return invalid("Transaction request cannot include multiple operations on one item")
 }
 
 func checkActions(actions []action) error {
@@ -69,15 +126,18 @@ func checkActions(actions []action) error {
 }
 
 func (db *DB) newTransactWrite(a *action) (*write, error) {
+	if a.kinds != 1 {
+		return nil, invalid("TransactItems can only contain one of Check, Put, Update or Delete")
+	}
 	switch a.kind {
 	case put, deletion:
 	case update:
 		if a.Update == nil {
-			return nil, invalid("1 validation error detected: Value null at 'transactItems.1.member.update.updateExpression' failed to satisfy constraint: Member must not be null")
+			return nil, missing("updateExpression")
 		}
 	case conditionCheck:
 		if a.Condition == nil {
-			return nil, invalid("1 validation error detected: Value null at 'transactItems.1.member.conditionCheck.conditionExpression' failed to satisfy constraint: Member must not be null")
+			return nil, missing("conditionExpression")
 		}
 	default:
 		return nil, invalid("TransactItems can only contain one of Check, Put, Update or Delete")
@@ -86,15 +146,9 @@ func (db *DB) newTransactWrite(a *action) (*write, error) {
 }
 
 // transact makes all of the writes or none.
-func (db *DB) transact(writes []*write, keys [][]byte) error {
+func (db *DB) transact(writes []*write, keys [][]byte) ([]change, error) {
 	unlock := db.lock(keys...)
-	var reasons []reason
-	fail := func(i int, r reason) {
-		if reasons == nil {
-			reasons = make([]reason, len(writes))
-		}
-		reasons[i] = r
-	}
+	var reasons reasons
 	for i, w := range writes {
 		ok, err := w.plan(db)
 		switch {
@@ -102,15 +156,15 @@ func (db *DB) transact(writes []*write, keys [][]byte) error {
 			message, ok := validation(err)
 			if !ok {
 				unlock()
-				return err
+				return nil, err
 			}
-			fail(i, reason{Code: "ValidationError", Message: message})
+			reasons.add(len(writes), i, reason{Code: validationFailed, Message: message})
 		case !ok:
 			r := reason{Code: conditionFailed, Message: "The conditional request failed"}
 			if w.request.ReturnOnFailure == "ALL_OLD" {
 				r.Item = w.before
 			}
-			fail(i, r)
+			reasons.add(len(writes), i, r)
 		}
 	}
 	if reasons != nil {
@@ -118,17 +172,7 @@ func (db *DB) transact(writes []*write, keys [][]byte) error {
 		for _, w := range writes {
 			db.settle(db.partitionOf(w.table, w.key[w.table.key.pk.Name]))
 		}
-		codes := make([]string, len(reasons))
-		for i, r := range reasons {
-			if codes[i] = r.Code; r.Code == "" {
-				codes[i] = "None"
-			}
-		}
-		return &apiError{
-			Type:    "TransactionCanceledException",
-			Message: "Transaction cancelled, please refer cancellation reasons for specific reasons [" + strings.Join(codes, ", ") + "]",
-			Reasons: reasons,
-		}
+		return nil, reasons.cancel()
 	}
 	changes := make([]change, 0, len(writes))
 	for _, w := range writes {
@@ -136,51 +180,37 @@ func (db *DB) transact(writes []*write, keys [][]byte) error {
 			changes = append(changes, w.change(db))
 		}
 	}
-	err := db.apply(unlock, changes)
-	for i := range changes {
-		for _, n := range changes[i].indexes {
-			changes[i].table.writes.AddHalf(2 * n)
-		}
-	}
-	return err
+	return changes, db.apply(unlock, changes)
 }
 
-// transactSpent is what a transaction takes of each table: each write twice, for preparing and
-// for committing. Source: DynamoDB developer guide, "Amazon DynamoDB Transactions: How it works".
-func transactSpent(writes []*write) []spent {
-	var all []spent
-next:
-	for _, w := range writes {
-		halves := 2 * 2 * w.units()
-		for i := range all {
-			if all[i].table == w.table {
-				all[i].write += halves
-				continue next
-			}
-		}
-		all = append(all, spent{table: w.table, write: halves})
+// reasons tell why a transaction is cancelled, one for each action; nil while nothing speaks against it.
+type reasons []reason
+
+// add sets the reason of action i out of n.
+func (r *reasons) add(n, i int, why reason) {
+	if *r == nil {
+		*r = make(reasons, n)
 	}
-	return all
+	(*r)[i] = why
 }
 
-func appendTransactCapacity(dst []byte, writes []*write, q *request) []byte {
-	dst = append(dst, '{')
-	if q.wantsCapacity() {
-		dst = append(dst, `"ConsumedCapacity":[`...)
-		for i, s := range transactSpent(writes) {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
-			dst = s.append(dst, q.ReturnCapacity)
+func (r reasons) cancel() error {
+	codes := make([]string, len(r))
+	for i, why := range r {
+		if codes[i] = why.Code; why.Code == "" {
+			codes[i] = "None"
 		}
-		dst = append(dst, ']')
 	}
-	return append(dst, '}')
+	return &apiError{
+		Type:    "TransactionCanceledException",
+		Message: "Transaction cancelled, please refer cancellation reasons for specific reasons [" + strings.Join(codes, ", ") + "]",
+		Reasons: r,
+	}
 }
 
 // transactGet does TransactGetItems: every item as of one moment.
 func (db *DB) transactGet(q *request, dst []byte) ([]byte, error) {
-	if err := q.checkCapacityDetail(); err != nil {
+	if err := q.checkReturns(); err != nil {
 		return nil, err
 	}
 	if err := checkActions(q.Actions); err != nil {
@@ -193,22 +223,28 @@ func (db *DB) transactGet(q *request, dst []byte) ([]byte, error) {
 	}
 	gets := make([]get, len(q.Actions))
 	keys := make([][]byte, len(q.Actions))
+	var reasons reasons
 	for i := range q.Actions {
 		a := &q.Actions[i]
-		if a.kind != "Get" {
+		if a.kinds != 1 || a.kind != "Get" {
 			return nil, invalid("TransactItems can only contain Get")
 		}
 		t, projection, err := db.newGet(&a.request)
 		if err != nil {
-			return nil, err
+			if message, ok := isMismatch(err); ok {
+				reasons.add(len(q.Actions), i, reason{Code: validationFailed, Message: message})
+				continue
+			}
+			return nil, within(err, "transactItems.%d.member.get.", i+1)
 		}
 		gets[i] = get{t, a.Key, projection}
 		keys[i] = t.itemKey(a.Key)
-		for _, other := range keys[:i] {
-			if string(other) == string(keys[i]) {
-				return nil, invalid("Transaction request cannot include multiple operations on one item")
-			}
-		}
+	}
+	if reasons != nil {
+		return nil, reasons.cancel()
+	}
+	if repeated(keys) {
+		return nil, errRepeated()
 	}
 	unlock := db.lock(keys...)
 	items := make([]attr.Item, len(gets))
@@ -222,10 +258,13 @@ func (db *DB) transactGet(q *request, dst []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	var costs []spent
 	dst = append(dst, `{"Responses":[`...)
 	for i, g := range gets {
 		db.settle(db.partitionOf(g.table, g.key[g.table.key.pk.Name]))
-		spent{table: g.table, read: 2 * readHalves(attr.Size(items[i]), true)}.count("TransactGetItems")
+		s := of(&costs, g.table)
+		s.read += 2 * readHalves(attr.Size(items[i]), true)
+		s.transact = true
 		if i > 0 {
 			dst = append(dst, ',')
 		}
@@ -238,63 +277,8 @@ func (db *DB) transactGet(q *request, dst []byte) ([]byte, error) {
 		}
 		dst = append(dst, '}')
 	}
-	return append(dst, `]}`...), nil
-}
-
-// tokens remembers the transactions' ClientRequestTokens, so that a repeat takes no effect.
-//
-// AWS keeps them for 10 minutes after the request has finished. Here the newest maxTokens are
-// kept for as long, which bounds the memory; SDKs repeat within seconds. They do not outlive the process.
-type tokens struct {
-	mu    sync.Mutex // guards the fields below
-	known map[string]*token
-	order []string // finished ones, oldest first
-}
-
-type token struct {
-	payload  uint64
-	finished time.Time // zero while the request runs
-}
-
-const (
-	tokenLife = 10 * time.Minute
-	maxTokens = 1 << 14
-)
-
-func newTokens() *tokens { return &tokens{known: map[string]*token{}} }
-
-// begin starts a request; repeat says that the same one has succeeded before.
-func (s *tokens) begin(id string, payload uint64, now time.Time) (repeat bool, _ error) {
-	if len(id) > 36 {
-		return false, invalid("1 validation error detected: Value '%s' at 'clientRequestToken' failed to satisfy constraint: Member must have length less than or equal to 36", id)
+	for _, s := range costs {
+		s.count("TransactGetItems")
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	t := s.known[id]
-	switch {
-	case t == nil || !t.finished.IsZero() && now.Sub(t.finished) > tokenLife:
-		s.known[id] = &token{payload: payload}
-		return false, nil
-	case t.payload != payload:
-		return false, refuse("IdempotentParameterMismatchException", "DynamoDB rejected the request because you retried a request with a different payload but with an idempotent token that was already used.")
-	case t.finished.IsZero():
-		return false, refuse("TransactionInProgressException", "The transaction with the given request token is already in progress.")
-	}
-	return true, nil
-}
-
-// end finishes a request. One that failed is forgotten: it may be tried again.
-func (s *tokens) end(id string, done bool, now time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !done {
-		delete(s.known, id)
-		return
-	}
-	s.known[id].finished = now
-	s.order = append(s.order, id)
-	for len(s.order) > maxTokens {
-		delete(s.known, s.order[0])
-		s.order = s.order[1:]
-	}
+	return append(appendCosts(append(dst, ']'), `,`, q, costs), '}'), nil
 }

@@ -47,6 +47,9 @@ func (db *DB) newWrite(kind string, q *request) (*write, error) {
 	if err := q.checkTableName(); err != nil {
 		return nil, err
 	}
+	if err := checkEnum("returnValuesOnConditionCheckFailure", q.ReturnOnFailure, "ALL_OLD", "NONE"); err != nil {
+		return nil, err
+	}
 	t, err := db.table(q.TableName)
 	if err != nil {
 		return nil, err
@@ -71,7 +74,7 @@ func (db *DB) newWrite(kind string, q *request) (*write, error) {
 	}
 	if kind == put {
 		if q.Item == nil {
-			return nil, invalid("1 validation error detected: Value null at 'item' failed to satisfy constraint: Member must not be null")
+			return nil, missing("item")
 		}
 		if err := t.checkItem(q.Item); err != nil {
 			return nil, err
@@ -82,7 +85,7 @@ func (db *DB) newWrite(kind string, q *request) (*write, error) {
 		w.item, w.key = q.Item, keyOf(q.Item, t.key)
 	} else {
 		if q.Key == nil {
-			return nil, invalid("1 validation error detected: Value null at 'key' failed to satisfy constraint: Member must not be null")
+			return nil, missing("key")
 		}
 		if err := t.checkKey(q.Key); err != nil {
 			return nil, err
@@ -92,7 +95,7 @@ func (db *DB) newWrite(kind string, q *request) (*write, error) {
 	if w.update != nil {
 		for _, name := range w.update.Attributes() {
 			if t.key.has(name) {
-				return nil, invalid("One or more parameter values were invalid: Cannot update attribute %s. This attribute is part of the key", name)
+				return nil, mismatch("One or more parameter values were invalid: Cannot update attribute %s. This attribute is part of the key", name)
 			}
 		}
 	}
@@ -205,7 +208,7 @@ func (c *change) applyIndex(b *storage.Batch, ix *index) (units int64) {
 
 // single does PutItem, UpdateItem or DeleteItem.
 func (db *DB) single(kind, operation string, q *request, dst []byte) ([]byte, error) {
-	if err := q.checkCapacityDetail(); err != nil {
+	if err := q.checkReturns(); err != nil {
 		return nil, err
 	}
 	if err := checkReturnValues(kind, q.ReturnValues); err != nil {
@@ -268,16 +271,13 @@ func (db *DB) apply(unlock func(), changes []change) error {
 }
 
 func checkReturnValues(kind, values string) error {
-	switch values {
-	case "", "NONE", "ALL_OLD":
-		return nil
-	case "ALL_NEW", "UPDATED_OLD", "UPDATED_NEW":
-		if kind == update {
-			return nil
-		}
+	if err := checkEnum("returnValues", values, "ALL_NEW", "UPDATED_OLD", "ALL_OLD", "NONE", "UPDATED_NEW"); err != nil {
+		return err
+	}
+	if kind != update && values != "" && values != "NONE" && values != "ALL_OLD" {
 		return invalid("Return values set to invalid value")
 	}
-	return invalid("1 validation error detected: Value '%s' at 'returnValues' failed to satisfy constraint: Member must satisfy enum value set: [ALL_NEW, UPDATED_OLD, ALL_OLD, NONE, UPDATED_NEW]", values)
+	return nil
 }
 
 // returned is what ReturnValues asks for, nil for nothing.
