@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -43,6 +44,9 @@ func Open(dir string) (*Store, error) {
 		}
 		return &Store{db: db}, nil
 	}
+	// Under load each fsync serves all that has come within a millisecond; a write that comes alone
+	// does not wait.
+	o.WALMinSyncInterval = func() time.Duration { return time.Millisecond }
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("data folder %s cannot be made: %w", dir, err)
 	}
