@@ -45,6 +45,8 @@ type DB struct {
 	tables    map[string]*table // by name
 	nextTable uint32
 
+	scratch sync.Pool // of *[]byte, for fingerprints
+
 	seed    maphash.Seed
 	stripes [stripes]stripe
 	commits commits

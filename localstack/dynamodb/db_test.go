@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -307,6 +308,65 @@ func TestQueryReadsItsRangeInOrder(t *testing.T) {
 			t.Errorf("Scan = %s, want %s", got, want)
 		}
 	})
+}
+
+// What a read asks for must be there to be read: a stack that works here must not be refused on AWS,
+// nor quietly get nothing.
+func TestReadsRefuseWhatTheirRangeCannotAnswer(t *testing.T) {
+	f := newFixture(t, "")
+	spec := things
+	spec.LocalSecondaryIndexes = append(slices.Clone(things.LocalSecondaryIndexes), dynamodb.IndexSpec{
+		IndexName: "keys-by-l", Projection: dynamodb.ProjectionSpec{ProjectionType: "KEYS_ONLY"}, KeySchema: things.LocalSecondaryIndexes[0].KeySchema,
+	})
+	f.ensure(spec)
+	f.put("a", 1, `,"l":{"N":"1"},"g":{"S":"g"},"text":{"S":"t"},"oth":{"S":"o"}`)
+	const (
+		byKey   = `"TableName":"things","KeyConditionExpression":"p = :p"`
+		byS     = `"TableName":"things","KeyConditionExpression":"p = :p AND s > :s"`
+		byG     = `"TableName":"things","IndexName":"by-g","KeyConditionExpression":"g = :p"`
+		values  = `"ExpressionAttributeValues":{":p":{"S":"a"}}`
+		values2 = `"ExpressionAttributeValues":{":p":{"S":"a"},":s":{"N":"3"}}`
+		start   = `"ExclusiveStartKey":`
+		fetch   = "The local DynamoDB does not support fetching attributes that the local secondary index keys-by-l does not project"
+	)
+	tests := []struct{ name, operation, body, message string }{
+		{"filter on the partition key", "Query", byKey + `,"FilterExpression":"p = :p",` + values, "Filter Expression can only contain non-primary key attributes: Primary key attribute: p"},
+		{"filter on the sort key", "Query", byKey + `,"FilterExpression":"s < :s",` + values2, "Filter Expression can only contain non-primary key attributes: Primary key attribute: s"},
+		{"filter on the index's key", "Query", byKey + `,"IndexName":"by-l","FilterExpression":"l < :s",` + values2, "Filter Expression can only contain non-primary key attributes: Primary key attribute: l"},
+		{"filter on the table's key in an index", "Query", byKey + `,"IndexName":"by-l","FilterExpression":"s < :s",` + values2, ""},
+		{"filter on a key in a scan", "Scan", `"TableName":"things","FilterExpression":"p = :p",` + values, ""},
+		{"filter that a global index does not hold", "Query", byG + `,"FilterExpression":"oth = :p",` + values, "One or more parameter values were invalid: Secondary index by-g does not project one or more filter attributes: [oth]"},
+		{"projection that a global index does not hold", "Query", byG + `,"ProjectionExpression":"oth, p",` + values, "One or more parameter values were invalid: Global secondary index by-g does not project [oth]"},
+		{"projection that a global index holds", "Query", byG + `,"ProjectionExpression":"g, p, s",` + values, ""},
+		{"everything of a global index that holds less", "Query", byG + `,"Select":"ALL_ATTRIBUTES",` + values, "One or more parameter values were invalid: Select type ALL_ATTRIBUTES is not supported for global secondary index by-g because its projection type is not ALL"},
+		{"projection that a local index does not hold", "Query", byKey + `,"IndexName":"keys-by-l","ProjectionExpression":"oth",` + values, fetch},
+		{"everything of a local index that holds less", "Query", byKey + `,"IndexName":"keys-by-l","Select":"ALL_ATTRIBUTES",` + values, fetch},
+		{"count with projection", "Scan", `"TableName":"things","Select":"COUNT","ProjectionExpression":"p"`, "Cannot specify the ProjectionExpression when choosing to get only the Count"},
+		{"everything with projection", "Scan", `"TableName":"things","Select":"ALL_ATTRIBUTES","ProjectionExpression":"p"`, "Cannot specify the ProjectionExpression when choosing to get ALL_ATTRIBUTES"},
+		{"projected without index", "Scan", `"TableName":"things","Select":"ALL_PROJECTED_ATTRIBUTES"`, "ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName"},
+		{"unknown select", "Scan", `"TableName":"things","Select":"SOME"`, "1 validation error detected: Value 'SOME' at 'select' failed to satisfy constraint: Member must satisfy enum value set: [SPECIFIC_ATTRIBUTES, COUNT, ALL_ATTRIBUTES, ALL_PROJECTED_ATTRIBUTES]"},
+		{"start key of another partition", "Query", byKey + `,` + start + `{"p":{"S":"b"},"s":{"N":"1"}},` + values, "The provided starting key is outside query boundaries based on provided conditions"},
+		{"start key outside the condition", "Query", byS + `,` + start + `{"p":{"S":"a"},"s":{"N":"3"}},` + values2, "The provided starting key does not match the range key predicate"},
+		{"start key inside the condition", "Query", byS + `,` + start + `{"p":{"S":"a"},"s":{"N":"4"}},` + values2, ""},
+		{"start key too short", "Query", byKey + `,` + start + `{"p":{"S":"a"}},` + values, "The provided starting key is invalid"},
+		{"start key of the table for an index", "Query", byKey + `,"IndexName":"by-l",` + start + `{"p":{"S":"a"},"s":{"N":"1"}},` + values, "The provided starting key is invalid"},
+		{"start key of another type", "Scan", `"TableName":"things",` + start + `{"p":{"S":"a"},"s":{"S":"1"}}`, "The provided starting key is invalid: The provided key element does not match the schema"},
+		{"segment alone", "Scan", `"TableName":"things","Segment":0`, "The TotalSegments parameter is required but was not present in the request when Segment parameter is present"},
+		{"total alone", "Scan", `"TableName":"things","TotalSegments":1`, "The Segment parameter is required but was not present in the request when parameter TotalSegments is present"},
+		{"segment behind the last", "Scan", `"TableName":"things","Segment":1,"TotalSegments":1`, "The Segment parameter is zero-based and must be less than parameter TotalSegments: Segment: 1 is not less than TotalSegments: 1"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			body := "{" + tt.body + "}"
+			if tt.message == "" {
+				f.do(tt.operation, body)
+				return
+			}
+			if errorType, message := f.refused(tt.operation, body); errorType != "ValidationException" || message != tt.message {
+				t.Errorf("%s %s\n got %s: %s\nwant %s", tt.operation, body, errorType, message, tt.message)
+			}
+		})
+	}
 }
 
 func TestIndexEntriesFollowTheirItems(t *testing.T) {

@@ -13,6 +13,9 @@ import (
 // reference, Query.
 const maxPage = 1 << 20
 
+// maxSegments bounds a parallel Scan. Source: DynamoDB API reference, Scan.
+const maxSegments = 1_000_000
+
 // read of a range: what Query and Scan have in common.
 type rangeRead struct {
 	request    *request
@@ -49,20 +52,7 @@ func (db *DB) newRangeRead(q *request) (*rangeRead, error) {
 	if q.Limit != nil && *q.Limit < 1 {
 		return nil, invalid("1 validation error detected: Value '%d' at 'limit' failed to satisfy constraint: Member must have value greater than or equal to 1", *q.Limit)
 	}
-	switch q.Select {
-	case "", "COUNT", "ALL_PROJECTED_ATTRIBUTES":
-	case "ALL_ATTRIBUTES":
-		if r.index != nil && r.index.included != nil {
-			return nil, invalid("One or more parameter values were invalid: Select type ALL_ATTRIBUTES is not supported for index %s because its projection type is not ALL", r.index.name)
-		}
-	case "SPECIFIC_ATTRIBUTES":
-		if q.Projection == nil {
-			return nil, invalid("Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES")
-		}
-	default:
-		return nil, invalid("1 validation error detected: Value '%s' at 'select' failed to satisfy constraint: Member must satisfy enum value set: [SPECIFIC_ATTRIBUTES, COUNT, ALL_ATTRIBUTES, ALL_PROJECTED_ATTRIBUTES]", q.Select)
-	}
-	return r, nil
+	return r, r.checkSelect()
 }
 
 // bind binds the expressions that Query and Scan share, and finishes the binding.
@@ -77,7 +67,10 @@ func (r *rangeRead) bind(b *expr.Binder) (err error) {
 			return err
 		}
 	}
-	return b.Finish()
+	if err := b.Finish(); err != nil {
+		return err
+	}
+	return r.checkProjected()
 }
 
 func (r *rangeRead) schema() schema {
@@ -113,6 +106,12 @@ func (db *DB) query(q *request, dst []byte) ([]byte, error) {
 		return nil, err
 	}
 	if err := r.bind(b); err != nil {
+		return nil, err
+	}
+	if err := r.checkFilter(); err != nil {
+		return nil, err
+	}
+	if err := r.checkStart(cond); err != nil {
 		return nil, err
 	}
 	r.bounds(cond)
@@ -163,12 +162,22 @@ func (db *DB) scan(q *request, dst []byte) ([]byte, error) {
 	}
 	r.lower = r.prefix()
 	r.upper = storage.After(r.lower)
-	if (q.Segment == nil) != (q.TotalSegments == nil) {
+	switch {
+	case q.Segment != nil && q.TotalSegments == nil:
 		return nil, invalid("The TotalSegments parameter is required but was not present in the request when Segment parameter is present")
+	case q.Segment == nil && q.TotalSegments != nil:
+		return nil, invalid("The Segment parameter is required but was not present in the request when parameter TotalSegments is present")
 	}
 	if q.Segment != nil {
 		segment, total := *q.Segment, *q.TotalSegments
-		if total < 1 || total > 1_000_000 || segment < 0 || segment >= total {
+		switch {
+		case total < 1:
+			return nil, invalid("1 validation error detected: Value '%d' at 'totalSegments' failed to satisfy constraint: Member must have value greater than or equal to 1", total)
+		case total > maxSegments:
+			return nil, invalid("1 validation error detected: Value '%d' at 'totalSegments' failed to satisfy constraint: Member must have value less than or equal to %d", total, maxSegments)
+		case segment < 0:
+			return nil, invalid("1 validation error detected: Value '%d' at 'segment' failed to satisfy constraint: Member must have value greater than or equal to 0", segment)
+		case segment >= total:
 			return nil, invalid("The Segment parameter is zero-based and must be less than parameter TotalSegments: Segment: %d is not less than TotalSegments: %d", segment, total)
 		}
 		pk := r.schema().pk.Name
@@ -185,19 +194,8 @@ func (r *rangeRead) start() error {
 	if key == nil {
 		return nil
 	}
-	schemas := []schema{r.table.key}
-	if r.index != nil {
-		schemas = append(schemas, r.index.key)
-	}
-	if len(keyOf(key, schemas...)) != len(key) {
-		return invalid("The provided starting key is invalid")
-	}
-	for _, s := range schemas {
-		for _, k := range []expr.Key{s.pk, s.sk} {
-			if k.Name != "" && key[k.Name].Type() != k.Type {
-				return invalid("The provided starting key is invalid")
-			}
-		}
+	if err := r.checkStartKey(); err != nil {
+		return err
 	}
 	at := r.table.itemKey(key)
 	if r.index != nil {

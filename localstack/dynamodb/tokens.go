@@ -2,6 +2,7 @@ package dynamodb
 
 import (
 	"hash/maphash"
+	"slices"
 	"sync"
 	"time"
 )
@@ -76,30 +77,51 @@ func (s *tokens) end(t *token, done bool, now time.Time) {
 // fingerprint tells requests apart by what they ask for, not by their bytes: SDKs write the members
 // of an object in any order. ReturnConsumedCapacity does not count, as observed on DynamoDB Local 1.25.1.
 func (db *DB) fingerprint(actions []action) uint64 {
-	var buf [2048]byte
-	b := buf[:0]
-	text := func(s string) { b = append(append(b, s...), 0) }
-	optional := func(s *string) {
-		if s != nil {
-			text(*s)
-		}
-		b = append(b, 0)
+	scratch, _ := db.scratch.Get().(*[]byte)
+	if scratch == nil {
+		scratch = new([]byte)
 	}
+	b := (*scratch)[:0]
+	var names [16]string
 	for i := range actions {
 		a := &actions[i]
-		text(a.kind)
-		text(a.TableName)
-		text(a.ReturnOnFailure)
-		optional(a.Update)
-		optional(a.Condition)
+		b = appendText(b, a.kind)
+		b = appendText(b, a.TableName)
+		b = appendText(b, a.ReturnOnFailure)
+		b = appendOptional(b, a.Update)
+		b = appendOptional(b, a.Condition)
 		b = a.Item.AppendBinary(b)
 		b = a.Key.AppendBinary(b)
 		b = a.Values.AppendBinary(b)
-		for _, name := range sortedKeys(a.Names) {
-			text(name)
-			text(a.Names[name])
+		sorted := names[:0]
+		for name := range a.Names {
+			sorted = append(sorted, name)
+		}
+		slices.Sort(sorted)
+		for _, name := range sorted {
+			b = appendText(b, name)
+			b = appendText(b, a.Names[name])
 		}
 		b = append(b, 0)
 	}
-	return maphash.Bytes(db.seed, b)
+	sum := maphash.Bytes(db.seed, b)
+	if cap(b) <= maxScratch {
+		*scratch = b
+		db.scratch.Put(scratch)
+	}
+	return sum
+}
+
+// maxScratch bounds what is kept of a large request.
+const maxScratch = 64 << 10
+
+// appendText and appendOptional append texts that cannot be mistaken for others beside them: what
+// may stand in an expression or a name holds no zero byte that would parse.
+func appendText(b []byte, s string) []byte { return append(append(b, s...), 0) }
+
+func appendOptional(b []byte, s *string) []byte {
+	if s != nil {
+		b = append(append(b, 1), *s...)
+	}
+	return append(b, 0)
 }
