@@ -53,7 +53,7 @@ vulncheck: $(GOBIN)/govulncheck ## Scan the dependencies for known vulnerabiliti
 
 .PHONY: lint-template
 lint-template: $(CACHE)/cfn-lint/bin/cfn-lint ## Check the template with cfn-lint and by what SAM makes of it
-	$(CACHE)/cfn-lint/bin/cfn-lint template.yaml
+	$(CACHE)/cfn-lint/bin/cfn-lint template.yaml infra/*.yaml
 	$(CACHE)/cfn-lint/bin/python .ci/check_template.py template.yaml
 
 .PHONY: sam-build
