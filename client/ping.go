@@ -9,8 +9,12 @@ import (
 
 const (
 	pingFirst = 30 * time.Second // of silence, before the first ping
-	pingMost  = 8 * time.Minute  // at most between two; API Gateway ends a silent connection after 10
 	pongLimit = 10 * time.Second
+
+	// pingMost is the longest distance between two: so long that heartbeats cost no more than the
+	// connection's minutes, and short of the 10 minutes after which API Gateway ends a silent
+	// connection (docs/decisions/0006-heartbeats.md).
+	pingMost = 9*time.Minute + 25*time.Second
 )
 
 // Ping finds out whether the connection is alive: call it when the app comes to the foreground or

@@ -214,7 +214,7 @@ func TestSilenceIsBrokenByPingsAtDoublingDistance(t *testing.T) {
 		c := s.accept()
 		c.sync("e")
 		at := time.Now()
-		for _, want := range []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute, 8 * time.Minute} {
+		for _, want := range []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute, 565 * time.Second, 565 * time.Second} {
 			p := c.next("ping")
 			if got := time.Since(at); got != want {
 				t.Errorf("a ping came after %v, want %v", got, want)
