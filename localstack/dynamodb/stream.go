@@ -54,13 +54,11 @@ func (db *DB) newStream(t *table) (*Stream, error) {
 		if err != nil {
 			return nil, err
 		}
-		trimmed, ok, err := db.store.Get(st.trimmedKey(shard))
+		trimmed, err := st.trimmed(shard)
 		if err != nil {
 			return nil, err
 		}
-		if ok {
-			st.next = max(st.next, binary.BigEndian.Uint64(trimmed)+1)
-		}
+		st.next = max(st.next, trimmed+1)
 	}
 	return st, nil
 }
@@ -79,17 +77,32 @@ func (st *Stream) recordKey(shard int, number uint64) []byte {
 // when nothing is kept, behind the checkpoints of those who read the stream.
 func (st *Stream) trimmedKey(shard int) []byte { return st.prefix(shard | 0x80) }
 
+// trimmed is a shard's last number that was trimmed, 0 if none was.
+func (st *Stream) trimmed(shard int) (uint64, error) {
+	value, ok, err := st.db.store.Get(st.trimmedKey(shard))
+	if err != nil || !ok {
+		return 0, err
+	}
+	return binary.BigEndian.Uint64(value), nil
+}
+
+// sequenceDigits is the length of our sequence numbers, the least that AWS's API accepts.
+const sequenceDigits = 21
+
 // sequence is a record's number in AWS's form, a decimal string of more than 20 digits.
 func sequence(number uint64) string { return fmt.Sprintf("1%020d", number) }
 
 // parseSequence is the inverse of sequence.
 func parseSequence(s string) (uint64, error) {
-	if len(s) == 21 && s[0] == '1' {
-		if n, err := strconv.ParseUint(s[1:], 10, 64); err == nil {
+	if len(s) < sequenceDigits {
+		return 0, invalid("1 validation error detected: Value '%s' at 'sequenceNumber' failed to satisfy constraint: Member must have length greater than or equal to %d", s, sequenceDigits)
+	}
+	if len(s) == sequenceDigits && s[0] == '1' {
+		if n, err := strconv.ParseUint(s[1:], 10, 64); err == nil && n > 0 {
 			return n, nil
 		}
 	}
-	return 0, invalid("Invalid SequenceNumber: %s", s)
+	return 0, invalid("One or more parameter values were invalid: Invalid SequenceNumber")
 }
 
 // A stored record is 8 bytes of time in milliseconds, 8 bytes of the item key's hash, and JSON.
@@ -112,6 +125,10 @@ func (st *Stream) append(b *storage.Batch, c *change) {
 	value = st.appendRecord(value, c, number, now)
 	b.Set(st.recordKey(c.shard, number), value)
 }
+
+// expiredBy marks a removal by TTL in a Lambda event. Source: DynamoDB developer guide, "DynamoDB Streams
+// and Time to Live".
+const expiredBy = `,"userIdentity":{"type":"Service","principalId":"dynamodb.amazonaws.com"}`
 
 // appendRecord appends a record as it stands in a Lambda event.
 func (st *Stream) appendRecord(dst []byte, c *change, number uint64, now time.Time) []byte {
@@ -149,7 +166,7 @@ func (st *Stream) appendRecord(dst []byte, c *change, number uint64, now time.Ti
 	dst = append(dst, view...)
 	dst = append(dst, `"}`...)
 	if c.expired {
-		dst = append(dst, `,"userIdentity":{"type":"Service","principalId":"dynamodb.amazonaws.com"}`...)
+		dst = append(dst, expiredBy...)
 	}
 	dst = append(dst, `,"eventSourceARN":"`...)
 	dst = append(dst, st.arn...)
@@ -248,11 +265,19 @@ func (st *Stream) Read(ctx context.Context, shard, after string, limit int) ([]s
 	}
 }
 
+// maxRead is how many bytes of records one read returns at most, if it is not one larger record. Source:
+// DynamoDB Streams API reference, GetRecords.
+const maxRead = 1 << 20
+
 // records reads records with from < number <= until.
 func (st *Stream) records(shard int, from, until uint64, limit int) ([]streams.Record, error) {
 	var found []streams.Record
+	size := 0
 	prefix := len(st.prefix(shard))
 	err := st.db.store.Range(st.recordKey(shard, from+1), st.recordKey(shard, until+1), false, func(key, value []byte) bool {
+		if size += len(value) - recordHeader; size > maxRead && len(found) > 0 {
+			return false
+		}
 		found = append(found, streams.Record{
 			SequenceNumber: sequence(binary.BigEndian.Uint64(key[prefix:])),
 			At:             time.UnixMilli(int64(binary.BigEndian.Uint64(value))),

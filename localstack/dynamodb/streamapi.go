@@ -1,6 +1,7 @@
 package dynamodb
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"time"
@@ -14,33 +15,84 @@ var streamOperations = map[string]func(db *DB, body []byte) ([]byte, error){
 	"GetRecords":       (*DB).getRecords,
 }
 
+// maxListed bounds the streams and shards of one answer. Source: DynamoDB Streams API reference,
+// ListStreams and DescribeStream.
+const maxListed = 100
+
+// listLimit checks the Limit of a list.
+func listLimit(limit *int) (int, error) {
+	switch {
+	case limit == nil:
+		return maxListed, nil
+	case *limit < 1:
+		return 0, invalid("1 validation error detected: Value '%d' at 'limit' failed to satisfy constraint: Member must have value greater than or equal to 1", *limit)
+	case *limit > maxListed:
+		return 0, invalid("One or more parameter values were invalid: Limit cannot be greater than the maximum: %d", maxListed)
+	}
+	return *limit, nil
+}
+
 func (db *DB) listStreams(body []byte) ([]byte, error) {
-	var in struct{ TableName string }
+	var in struct {
+		TableName, ExclusiveStartStreamArn string
+		Limit                              *int
+	}
 	if err := decode(body, &in); err != nil {
+		return nil, err
+	}
+	limit, err := listLimit(in.Limit)
+	if err != nil {
 		return nil, err
 	}
 	db.tablesMu.RLock()
 	defer db.tablesMu.RUnlock()
 	all := []map[string]any{}
+	out := map[string]any{}
 	for _, name := range sortedKeys(db.tables) {
-		if t := db.tables[name]; t.stream != nil && (in.TableName == "" || in.TableName == name) {
-			all = append(all, map[string]any{"StreamArn": t.stream.arn, "StreamLabel": t.stream.label, "TableName": name})
+		t := db.tables[name]
+		if t.stream == nil || in.TableName != "" && in.TableName != name || t.stream.arn <= in.ExclusiveStartStreamArn {
+			continue
 		}
+		if len(all) == limit {
+			out["LastEvaluatedStreamArn"] = all[limit-1]["StreamArn"]
+			break
+		}
+		all = append(all, map[string]any{"StreamArn": t.stream.arn, "StreamLabel": t.stream.label, "TableName": name})
 	}
-	return json.Marshal(map[string]any{"Streams": all})
+	out["Streams"] = all
+	return json.Marshal(out)
 }
 
 func (db *DB) describeStream(body []byte) ([]byte, error) {
-	var in struct{ StreamArn string }
+	var in struct {
+		StreamArn, ExclusiveStartShardId string
+		Limit                            *int
+	}
 	if err := decode(body, &in); err != nil {
+		return nil, err
+	}
+	limit, err := listLimit(in.Limit)
+	if err != nil {
 		return nil, err
 	}
 	st, err := db.Stream(in.StreamArn)
 	if err != nil {
 		return nil, err
 	}
+	d := map[string]any{
+		"StreamArn": st.arn, "StreamLabel": st.label, "StreamStatus": "ENABLED",
+		"StreamViewType": st.table.Spec.StreamSpecification.StreamViewType, "TableName": st.table.Spec.TableName,
+		"KeySchema": st.table.Spec.KeySchema, "CreationRequestDateTime": float64(st.table.CreatedAt.UnixMilli()) / 1000,
+	}
 	list := []map[string]any{}
 	for shard := range shards {
+		if shardID(shard) <= in.ExclusiveStartShardId {
+			continue
+		}
+		if len(list) == limit {
+			d["LastEvaluatedShardId"] = list[limit-1]["ShardId"]
+			break
+		}
 		oldest, err := st.oldest(shard)
 		if err != nil {
 			return nil, err
@@ -49,12 +101,8 @@ func (db *DB) describeStream(body []byte) ([]byte, error) {
 			"ShardId": shardID(shard), "SequenceNumberRange": map[string]any{"StartingSequenceNumber": sequence(oldest)},
 		})
 	}
-	return json.Marshal(map[string]any{"StreamDescription": map[string]any{
-		"StreamArn": st.arn, "StreamLabel": st.label, "StreamStatus": "ENABLED",
-		"StreamViewType": st.table.Spec.StreamSpecification.StreamViewType, "TableName": st.table.Spec.TableName,
-		"KeySchema": st.table.Spec.KeySchema, "CreationRequestDateTime": float64(st.table.CreatedAt.UnixMilli()) / 1000,
-		"Shards": list,
-	}})
+	d["Shards"] = list
+	return json.Marshal(map[string]any{"StreamDescription": d})
 }
 
 // oldest is the number of a shard's oldest record, or of the first one to come.
@@ -94,6 +142,10 @@ func (db *DB) getShardIterator(body []byte) ([]byte, error) {
 		return nil, err
 	}
 	it := iterator{Stream: in.StreamArn, Shard: in.ShardId, Made: db.now().Unix()}
+	byNumber := in.ShardIteratorType == "AT_SEQUENCE_NUMBER" || in.ShardIteratorType == "AFTER_SEQUENCE_NUMBER"
+	if !byNumber && in.SequenceNumber != "" {
+		return nil, invalid("One or more parameter values were invalid: SequenceNumber should not be passed for this iterator type")
+	}
 	switch in.ShardIteratorType {
 	case "TRIM_HORIZON":
 	case "LATEST":
@@ -106,12 +158,18 @@ func (db *DB) getShardIterator(body []byte) ([]byte, error) {
 		if in.ShardIteratorType == "AT_SEQUENCE_NUMBER" {
 			n--
 		}
-		it.After = sequence(n)
+		if n > 0 { // else it is the first one of all
+			it.After = sequence(n)
+		}
 	default:
 		return nil, invalid("1 validation error detected: Value '%s' at 'shardIteratorType' failed to satisfy constraint: Member must satisfy enum value set: [AFTER_SEQUENCE_NUMBER, LATEST, AT_SEQUENCE_NUMBER, TRIM_HORIZON]", in.ShardIteratorType)
 	}
 	return json.Marshal(map[string]any{"ShardIterator": it.token()})
 }
+
+// expiredByAPI is expiredBy as the API spells it: with capitals. Source: the model of DynamoDB Streams in
+// AWS's SDKs, Identity.
+const expiredByAPI = `,"userIdentity":{"Type":"Service","PrincipalId":"dynamodb.amazonaws.com"}`
 
 // maxRecords bounds GetRecords. Source: DynamoDB Streams API reference, GetRecords.
 const maxRecords = 1000
@@ -151,6 +209,13 @@ func (db *DB) getRecords(body []byte) ([]byte, error) {
 		if from, err = parseSequence(it.After); err != nil {
 			return nil, err
 		}
+		trimmed, err := st.trimmed(shard)
+		if err != nil {
+			return nil, err
+		}
+		if from < trimmed {
+			return nil, refuse("TrimmedDataAccessException", "The operation attempted to read past the oldest stream record in a shard")
+		}
 	}
 	st.mu.Lock()
 	until := st.until[shard]
@@ -165,6 +230,9 @@ func (db *DB) getRecords(body []byte) ([]byte, error) {
 		for _, r := range records {
 			// The API's records are a Lambda event's without the stream's ARN at their end.
 			j := r.JSON[:len(r.JSON)-suffix]
+			if rest, ok := bytes.CutSuffix(j, []byte(expiredBy)); ok {
+				j = append(rest, expiredByAPI...)
+			}
 			out = append(out, append(j[:len(j):len(j)], '}'))
 			it.After = r.SequenceNumber
 		}
