@@ -14,7 +14,7 @@ import (
 type chatCmd struct {
 	User    string `arg:"" help:"Who to chat with."`
 	History int    `default:"20" help:"How many earlier messages to show first (${default}); unread ones are shown beyond that, up to ${mostunread}."`
-	Receive int    `help:"For scripts: when the input has ended, stay until so many messages of the other user have come since the start, at most for --timeout."`
+	Receive int    `help:"For scripts: when the input has ended, stay until so many messages of the other user have come that this device had not seen, at most for --timeout."`
 }
 
 // mostUnread bounds what a chat shows before it begins.
@@ -80,7 +80,7 @@ type chat struct {
 	refused error         // the last refusal
 	stored  int64         // the highest number of an own message that was stored
 	latest  int64         // the highest number shown
-	theirs  int           // messages of the peer since the start
+	theirs  int           // messages of the peer that are new to this device
 }
 
 func (t *chat) note(format string, args ...any) {
@@ -155,8 +155,11 @@ func (t *chat) message(m client.Message) {
 			t.wrote[peer] = true
 			t.note("%s has written: %s", peer, t.command("chat %s --as %s", peer, t.user))
 		}
-	case m.Seq > t.shown:
-		t.show(m)
+	default:
+		// What came just before the history was read stands there already, but is as new.
+		if m.Seq > t.shown {
+			t.show(m)
+		}
 		t.change(func() {
 			t.latest = max(t.latest, m.Seq)
 			if !m.Own {

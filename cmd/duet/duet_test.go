@@ -354,3 +354,12 @@ func TestTheClockShowsTheDateOfOtherDays(t *testing.T) {
 		t.Errorf("a day ago = %s", got)
 	}
 }
+
+// A script that starts after the other has written does not wait for what it was shown already.
+func TestReceiveCountsWhatCameBeforeTheStart(t *testing.T) {
+	m := newMachine(t, newFake(t).URL)
+	m.must("", "signup", "alice")
+	m.must("", "signup", "bob")
+	m.must("yes\nwhat is it?\n", "chat", "alice", "--as", "bob")
+	contains(t, "alice's chat", m.must("", "chat", "bob", "--as", "alice", "--receive", "2"), "bob: yes\n", "bob: what is it?\n")
+}
