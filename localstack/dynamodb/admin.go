@@ -17,7 +17,9 @@ var adminOperations = map[string]func(db *DB, body []byte) ([]byte, error){
 	"ListTables":                (*DB).listTables,
 	"UpdateTimeToLive":          (*DB).updateTTL,
 	"DescribeTimeToLive":        (*DB).describeTTL,
+	"UpdateTable":               (*DB).updateTable,
 	"DescribeContinuousBackups": (*DB).describeBackups,
+	"UpdateContinuousBackups":   (*DB).updateBackups,
 	"DescribeLimits":            (*DB).describeLimits,
 	"DescribeEndpoints":         (*DB).describeEndpoints,
 }
@@ -32,12 +34,18 @@ func decode(body []byte, into any) error {
 func (db *DB) createTable(body []byte) ([]byte, error) {
 	var in struct {
 		TableSpec
-		TimeToLiveAttribute *string // not of CreateTable
+		TimeToLiveAttribute       *string // not of CreateTable
+		DeletionProtectionEnabled bool
 	}
 	if err := decode(body, &in); err != nil {
 		return nil, err
 	}
-	t, err := db.create(in.TableSpec)
+	if err := checkBilling(in.BillingMode, in.ProvisionedThroughput); err != nil {
+		return nil, err
+	}
+	s := newSettings(in.TableSpec)
+	s.DeletionProtection = in.DeletionProtectionEnabled
+	t, err := db.create(in.TableSpec, s)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +59,7 @@ func (db *DB) named(body []byte) (*table, error) {
 	}
 	t, err := db.table(in.TableName)
 	if err != nil {
-		return nil, refuse("ResourceNotFoundException", "Requested resource not found: Table: %s not found", in.TableName)
+		return nil, tableNotFound(in.TableName)
 	}
 	return t, nil
 }
@@ -89,18 +97,18 @@ func (db *DB) describe(t *table, status string) map[string]any {
 		count, size = count+1, size+int64(n)
 		return err == nil
 	})
+	set := t.setting()
 	d := map[string]any{
 		"TableName": t.Spec.TableName, "TableArn": t.arn, "TableId": t.ID, "TableStatus": status,
 		"AttributeDefinitions": t.Spec.AttributeDefinitions, "KeySchema": t.Spec.KeySchema,
 		"CreationDateTime": float64(t.CreatedAt.UnixMilli()) / 1000,
 		"ItemCount":        count, "TableSizeBytes": size,
-		"DeletionProtectionEnabled": false,
-		"ProvisionedThroughput":     map[string]any{"NumberOfDecreasesToday": 0, "ReadCapacityUnits": 0, "WriteCapacityUnits": 0},
+		"DeletionProtectionEnabled": set.DeletionProtection,
+		"ProvisionedThroughput": map[string]any{
+			"NumberOfDecreasesToday": 0, "ReadCapacityUnits": set.Throughput.ReadCapacityUnits, "WriteCapacityUnits": set.Throughput.WriteCapacityUnits,
+		},
 	}
-	if p := t.Spec.ProvisionedThroughput; p != nil {
-		d["ProvisionedThroughput"] = map[string]any{"NumberOfDecreasesToday": 0, "ReadCapacityUnits": p.ReadCapacityUnits, "WriteCapacityUnits": p.WriteCapacityUnits}
-	}
-	if t.Spec.BillingMode == "PAY_PER_REQUEST" {
+	if set.BillingMode == "PAY_PER_REQUEST" {
 		d["BillingModeSummary"] = map[string]any{"BillingMode": "PAY_PER_REQUEST", "LastUpdateToPayPerRequestDateTime": float64(t.CreatedAt.UnixMilli()) / 1000}
 	}
 	indexes := func(specs []IndexSpec, global bool) []map[string]any {
@@ -156,64 +164,6 @@ func (db *DB) listTables(body []byte) ([]byte, error) {
 		out["TableNames"], out["LastEvaluatedTableName"] = names[:limit], names[limit-1]
 	}
 	return json.Marshal(out)
-}
-
-func (db *DB) updateTTL(body []byte) ([]byte, error) {
-	t, err := db.named(body)
-	if err != nil {
-		return nil, err
-	}
-	var in struct {
-		TimeToLiveSpecification struct {
-			Enabled       bool
-			AttributeName string
-		}
-	}
-	if err := decode(body, &in); err != nil {
-		return nil, err
-	}
-	spec, have := in.TimeToLiveSpecification, t.ttlAttribute()
-	switch {
-	case spec.AttributeName == "":
-		return nil, invalid("1 validation error detected: Value null at 'timeToLiveSpecification.attributeName' failed to satisfy constraint: Member must not be null")
-	case spec.Enabled && have != "":
-		return nil, invalid("TimeToLive is already enabled")
-	case !spec.Enabled && have == "":
-		return nil, invalid("TimeToLive is already disabled")
-	case !spec.Enabled && have != spec.AttributeName:
-		return nil, invalid("TimeToLive is active on a different AttributeName: current AttributeName is %s", have)
-	}
-	attribute := ""
-	if spec.Enabled {
-		attribute = spec.AttributeName
-	}
-	if err := db.setTTL(t, attribute); err != nil {
-		return nil, err
-	}
-	return json.Marshal(map[string]any{"TimeToLiveSpecification": spec})
-}
-
-func (db *DB) describeTTL(body []byte) ([]byte, error) {
-	t, err := db.named(body)
-	if err != nil {
-		return nil, err
-	}
-	d := map[string]any{"TimeToLiveStatus": "DISABLED"}
-	if attribute := t.ttlAttribute(); attribute != "" {
-		d = map[string]any{"TimeToLiveStatus": "ENABLED", "AttributeName": attribute}
-	}
-	return json.Marshal(map[string]any{"TimeToLiveDescription": d})
-}
-
-// describeBackups says what is true here: there are none.
-func (db *DB) describeBackups(body []byte) ([]byte, error) {
-	if _, err := db.named(body); err != nil {
-		return nil, err
-	}
-	return json.Marshal(map[string]any{"ContinuousBackupsDescription": map[string]any{
-		"ContinuousBackupsStatus":        "DISABLED",
-		"PointInTimeRecoveryDescription": map[string]any{"PointInTimeRecoveryStatus": "DISABLED"},
-	}})
 }
 
 func (db *DB) describeLimits([]byte) ([]byte, error) {

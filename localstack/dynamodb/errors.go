@@ -93,6 +93,11 @@ func checkEnum(member, value string, values ...string) error {
 	return invalid("1 validation error detected: Value '%s' at '%s' failed to satisfy constraint: Member must satisfy enum value set: [%s]", value, member, strings.Join(values, ", "))
 }
 
+// tableNotFound is how the operations on tables say it; those on items say notFound.
+func tableNotFound(name string) error {
+	return refuse("ResourceNotFoundException", "Requested resource not found: Table: %s not found", name)
+}
+
 func notFound() error {
 	return refuse("ResourceNotFoundException", "Requested resource not found")
 }

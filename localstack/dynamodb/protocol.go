@@ -41,7 +41,7 @@ const unsupported = " BatchExecuteStatement CreateBackup CreateGlobalTable Delet
 	" ImportTable ListBackups ListContributorInsights ListExports ListGlobalTables ListImports ListTagsOfResource" +
 	" PutResourcePolicy RestoreTableFromBackup RestoreTableToPointInTime TagResource UntagResource" +
 	" UpdateContributorInsights UpdateGlobalTable UpdateGlobalTableSettings UpdateKinesisStreamingDestination" +
-	" UpdateTable UpdateTableReplicaAutoScaling "
+	" UpdateTableReplicaAutoScaling "
 
 // Do runs one operation of DynamoDB's or DynamoDB Streams' JSON 1.0 protocol. target is the
 // request's X-Amz-Target, as in DynamoDB_20120810.PutItem.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -72,9 +71,10 @@ type tableRecord struct {
 	ID          string
 	CreatedAt   time.Time
 	StreamLabel string
+	Settings    *settings `json:",omitempty"` // nil for those of Spec
 }
 
-// table is a table in use. Everything but ttl and dropped is fixed when it is made.
+// table is a table in use. Everything but its settings and dropped is fixed when it is made.
 type table struct {
 	tableRecord
 	dropped bool // takes no more writes; guarded by DB.commits.mu
@@ -82,8 +82,9 @@ type table struct {
 	key     schema
 	indexes []*index
 	stream  *Stream // nil without
-	ttlMu   sync.RWMutex
-	ttl     string // guarded by ttlMu
+
+	settingsMu sync.RWMutex // guards settings; lock after DB.tablesMu
+	settings   settings
 
 	reads, writes *meter.Counter
 	requests      map[string]*meter.Counter // by operation
@@ -143,11 +144,36 @@ func sortedKeys[V any](m map[string]V) []string {
 	return keys
 }
 
+// Limits of a table. Source: DynamoDB developer guide, "Service quotas", secondary indexes.
+const (
+	maxLocalIndexes  = 5
+	maxGlobalIndexes = 20
+)
+
+// checkName checks a table's name. Source: DynamoDB developer guide, "Naming rules".
+func checkName(name string) error {
+	if len(name) < 3 || len(name) > 255 {
+		return invalid("TableName must be at least 3 characters long and at most 255 characters long")
+	}
+	for _, c := range []byte(name) {
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '.' || c == '-') {
+			return invalid("1 validation error detected: Value '%s' at 'tableName' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+", name)
+		}
+	}
+	return nil
+}
+
 // newTable checks a table's record and makes it usable.
 func (db *DB) newTable(r tableRecord) (*table, error) {
 	spec := r.Spec
-	if len(spec.TableName) < 3 || len(spec.TableName) > 255 {
-		return nil, invalid("TableName must be at least 3 characters long and at most 255 characters long")
+	if err := checkName(spec.TableName); err != nil {
+		return nil, err
+	}
+	if n := len(spec.LocalSecondaryIndexes); n > maxLocalIndexes {
+		return nil, invalid("One or more parameter values were invalid: Number of LocalSecondaryIndexes exceeds per-table limit of %d", maxLocalIndexes)
+	}
+	if n := len(spec.GlobalSecondaryIndexes); n > maxGlobalIndexes {
+		return nil, invalid("One or more parameter values were invalid: GlobalSecondaryIndex count exceeds the per-table limit of %d", maxGlobalIndexes)
 	}
 	types := map[string]attr.Type{}
 	for _, d := range spec.AttributeDefinitions {
@@ -157,7 +183,10 @@ func (db *DB) newTable(r tableRecord) (*table, error) {
 		}
 		types[d.AttributeName] = t
 	}
-	t := &table{tableRecord: r, ttl: spec.TimeToLiveAttribute, requests: map[string]*meter.Counter{}}
+	t := &table{tableRecord: r, settings: newSettings(spec), requests: map[string]*meter.Counter{}}
+	if r.Settings != nil {
+		t.settings = *r.Settings
+	}
 	t.arn = fmt.Sprintf("arn:aws:dynamodb:%s:%s:table/%s", db.region, db.account, spec.TableName)
 	used := map[string]bool{}
 	var err error
@@ -254,19 +283,19 @@ func (db *DB) table(name string) (*table, error) {
 }
 
 // create makes a table.
-func (db *DB) create(spec TableSpec) (*table, error) {
+func (db *DB) create(spec TableSpec, set settings) (*table, error) {
 	db.tablesMu.Lock()
 	defer db.tablesMu.Unlock()
 	if db.tables[spec.TableName] != nil {
 		return nil, refuse("ResourceInUseException", "Table already exists: %s", spec.TableName)
 	}
 	now := db.now().UTC()
-	r := tableRecord{Spec: spec, Number: db.nextTable, ID: newID(), CreatedAt: now, StreamLabel: now.Format("2006-01-02T15:04:05.000")}
+	r := tableRecord{Spec: spec, Number: db.nextTable, ID: newID(), CreatedAt: now, StreamLabel: now.Format("2006-01-02T15:04:05.000"), Settings: &set}
 	t, err := db.newTable(r)
 	if err != nil {
 		return nil, err
 	}
-	if err := db.save(t); err != nil {
+	if err := db.save(t, set); err != nil {
 		return nil, err
 	}
 	db.nextTable++
@@ -274,8 +303,11 @@ func (db *DB) create(spec TableSpec) (*table, error) {
 	return t, nil
 }
 
-func (db *DB) save(t *table) error {
-	value, err := json.Marshal(t.tableRecord)
+// save stores a table with settings that it is about to have.
+func (db *DB) save(t *table, s settings) error {
+	r := t.tableRecord
+	r.Settings = &s
+	value, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
@@ -288,7 +320,10 @@ func (db *DB) drop(name string) (*table, error) {
 	defer db.tablesMu.Unlock()
 	t := db.tables[name]
 	if t == nil {
-		return nil, refuse("ResourceNotFoundException", "Requested resource not found: Table: %s not found", name)
+		return nil, tableNotFound(name)
+	}
+	if t.setting().DeletionProtection {
+		return nil, invalid("Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first.")
 	}
 	b := db.store.NewBatch()
 	b.Delete(append([]byte(tableSpace), name...))
@@ -333,50 +368,4 @@ func (db *DB) load() error {
 		db.nextTable = max(db.nextTable, r.Number+1)
 	}
 	return nil
-}
-
-// EnsureTable creates a table, or checks that the one of that name has the same keys, indexes
-// and stream; its TTL attribute is set to the given one.
-func (db *DB) EnsureTable(spec TableSpec) (TableInfo, error) {
-	t, err := db.table(spec.TableName)
-	if err != nil {
-		if t, err = db.create(spec); err != nil {
-			return TableInfo{}, err
-		}
-		return t.info(), nil
-	}
-	have, want := shape(t.Spec), shape(spec)
-	if have != want {
-		return TableInfo{}, fmt.Errorf("table %s exists with other keys, indexes or stream than the template gives it: start with an empty data folder, or change the template back\n  exists:   %s\n  template: %s", spec.TableName, have, want)
-	}
-	if err := db.setTTL(t, spec.TimeToLiveAttribute); err != nil {
-		return TableInfo{}, err
-	}
-	return t.info(), nil
-}
-
-// shape is what cannot be changed on a table that exists.
-func shape(s TableSpec) string {
-	definitions := slices.SortedFunc(slices.Values(s.AttributeDefinitions), func(a, b AttributeDefinition) int {
-		return strings.Compare(a.AttributeName, b.AttributeName)
-	})
-	// These are plain values: marshalling them cannot fail.
-	j, _ := json.Marshal([]any{definitions, s.KeySchema, s.LocalSecondaryIndexes, s.GlobalSecondaryIndexes, s.StreamSpecification})
-	return string(j)
-}
-
-func (db *DB) setTTL(t *table, attribute string) error {
-	t.ttlMu.Lock()
-	defer t.ttlMu.Unlock()
-	if t.ttl == attribute {
-		return nil
-	}
-	t.ttl, t.Spec.TimeToLiveAttribute = attribute, attribute
-	return db.save(t)
-}
-
-func (t *table) ttlAttribute() string {
-	t.ttlMu.RLock()
-	defer t.ttlMu.RUnlock()
-	return t.ttl
 }

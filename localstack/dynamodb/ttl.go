@@ -24,7 +24,7 @@ func (db *DB) Sweep() error {
 	db.tablesMu.RUnlock()
 	now := db.now()
 	for _, t := range tables {
-		if attribute := t.ttlAttribute(); attribute != "" {
+		if attribute := t.setting().TTL; attribute != "" {
 			if err := db.sweep(t, attribute, now); err != nil {
 				return err
 			}
