@@ -50,14 +50,23 @@ func Open(dir string) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("data folder %s cannot be made: %w", dir, err)
 	}
+	// Damage that is found later cannot be answered for: without this Pebble tells it in its own words.
+	o.EventListener = &pebble.EventListener{DataCorruption: func(info pebble.DataCorruptionInfo) {
+		panic(corrupt(dir, info.Details))
+	}}
 	db, err := pebble.Open(dir, o)
 	switch {
 	case err == nil:
 		return &Store{db: db, durable: true}, nil
 	case errors.Is(err, pebble.ErrCorruption), pebble.IsCorruptionError(err):
-		return nil, fmt.Errorf("data folder %s is corrupt: restore it from a copy, or remove it to start empty: %w", dir, err)
+		return nil, corrupt(dir, err)
 	}
 	return nil, fmt.Errorf("data folder %s cannot be opened (does another local cloud use it? then stop that, or choose another --data): %w", dir, err)
+}
+
+// corrupt says of a data folder that it is damaged, and what to do.
+func corrupt(dir string, err error) error {
+	return fmt.Errorf("data folder %s is corrupt: restore it from a copy, or remove it to start empty: %w", dir, err)
 }
 
 // Close closes the store; no other call may be under way or follow.

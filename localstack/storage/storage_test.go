@@ -89,6 +89,44 @@ func TestOpenRefusesACorruptFolder(t *testing.T) {
 	}
 }
 
+// A log that is damaged well before its end is no torn write of a crash: acknowledged writes would
+// be missing, so the folder is refused, with what to do.
+func TestOpenRefusesADamagedLog(t *testing.T) {
+	dir := t.TempDir()
+	s, err := storage.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 300 { // more than the block of 32 KB that is judged as a whole
+		if err := s.Put(fmt.Append(nil, i), []byte(strings.Repeat("x", 1000))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	logs, err := filepath.Glob(filepath.Join(dir, "*.log"))
+	if err != nil || len(logs) == 0 {
+		t.Fatalf("no log: %v", err)
+	}
+	for _, log := range logs {
+		b, err := os.ReadFile(log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 50_000; i < min(50_050, len(b)); i++ {
+			b[i] ^= 0xff
+		}
+		if err := os.WriteFile(log, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err = storage.Open(dir)
+	if want := "data folder " + dir + " is corrupt: restore it from a copy, or remove it to start empty"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("Open = %v, want %q", err, want)
+	}
+}
+
 // G1: what was acknowledged is there after kill -9. A child process acknowledges each write on
 // its output and is killed in the middle.
 func TestG1_KilledProcessLosesNothingAcknowledged(t *testing.T) {
