@@ -163,6 +163,43 @@ func TestStreamTellsRemovalsByTTL(t *testing.T) {
 	}
 }
 
+// The sweep removes every expired item once, with its index entries, at no cost, and nothing else.
+func TestSweepRemovesWhatIsExpired(t *testing.T) {
+	f := newFixture(t, t.TempDir())
+	st := f.stream(f.ensure(things))
+	for i := range 120 {
+		ttl := f.now().Unix() - 1
+		if i%4 == 0 {
+			ttl += 1000
+		}
+		f.put(fmt.Sprint("p", i%7), i, fmt.Sprintf(`,"l":{"N":"%d"},"ttl":{"N":"%d"}`, i, ttl))
+	}
+	f.put("p0", 1000, fmt.Sprintf(`,"ttl":{"N":"%d"}`, f.now().AddDate(-6, 0, 0).Unix())) // too old for TTL to act on
+	units := f.meter.Counter("dynamodb", "things", "write_units").Value()
+	for range 2 {
+		if err := f.Sweep(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := f.meter.Counter("dynamodb", "things", "write_units").Value() - units; n != 0 {
+		t.Errorf("the sweep took %v write units, want none", n)
+	}
+	for index, want := range map[string]float64{"": 31, `,"IndexName":"by-l"`: 30} {
+		if got := f.do("Scan", `{"TableName":"things","Select":"COUNT"`+index+`}`)["Count"]; got != want {
+			t.Errorf("%v items are left%s, want %v", got, index, want)
+		}
+	}
+	removed := 0
+	for _, r := range f.all(st) {
+		if r.EventName == "REMOVE" {
+			removed++
+		}
+	}
+	if removed != 90 {
+		t.Errorf("%d removals in the stream, want 90", removed)
+	}
+}
+
 // Records of one partition stand in one shard, in the order of their writes, whoever writes at once.
 func TestStreamKeepsTheOrderOfAPartition(t *testing.T) {
 	f := newFixture(t, "")

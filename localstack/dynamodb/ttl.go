@@ -2,6 +2,7 @@ package dynamodb
 
 import (
 	"bytes"
+	"slices"
 	"time"
 
 	"github.com/duet-chat/duet/localstack/dynamodb/attr"
@@ -55,24 +56,37 @@ func (db *DB) sweep(t *table, attribute string, now time.Time) error {
 	if err != nil || bad != nil {
 		return firstOf(err, bad)
 	}
-	for _, key := range keys {
-		unlock := db.lock(key)
-		it, err := db.read(key)
-		// It may have been written to meanwhile.
-		if err != nil || it == nil || !expired(it[attribute], now) {
-			unlock()
-			if err != nil {
-				return err
-			}
-			continue
-		}
-		k := keyOf(it, t.key)
-		changes := []change{{table: t, storeKey: key, partition: db.partitionOf(t, k[t.key.pk.Name]), key: k, before: it, expired: true}}
-		if err := db.apply(unlock, changes); err != nil {
+	for group := range slices.Chunk(keys, sweepGroup) {
+		if err := db.expire(t, attribute, now, group); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// sweepGroup is how many items one commit of the sweep removes: they share its wait for the disk, and
+// writers of them wait for no more than that many.
+const sweepGroup = 25
+
+// expire removes those of a table's items that still are expired: they may have been written to.
+func (db *DB) expire(t *table, attribute string, now time.Time, keys [][]byte) error {
+	unlock := db.lock(keys...)
+	changes := make([]change, 0, len(keys))
+	for _, key := range keys {
+		it, err := db.read(key)
+		if err != nil {
+			unlock()
+			return err
+		}
+		if it == nil || !expired(it[attribute], now) {
+			continue
+		}
+		k := keyOf(it, t.key)
+		changes = append(changes, change{
+			table: t, storeKey: key, partition: db.partitionOf(t, k[t.key.pk.Name]), key: k, before: it, expired: true,
+		})
+	}
+	return db.apply(unlock, changes)
 }
 
 func expired(v attr.Value, now time.Time) bool {
