@@ -58,17 +58,19 @@ type Config struct {
 
 // Cloud is a local cloud that runs.
 type Cloud struct {
-	url    string
-	stack  *template.Stack
-	meter  *meter.Meter
-	log    *slog.Logger
-	ready  time.Duration
-	store  *storage.Store
-	db     *dynamodb.DB
-	pools  *cognito.Pools
-	api    *gateway.Gateway // nil without an API
-	server *http.Server
-	queues *queues
+	url     string
+	stack   *template.Stack
+	meter   *meter.Meter
+	log     *slog.Logger
+	ready   time.Duration
+	store   *storage.Store
+	db      *dynamodb.DB
+	tables  dynamodb.Doer  // what requests for DynamoDB go to: db, or what stands before it
+	invoker lambda.Invoker // what invocations go to: functions, or what stands before them
+	pools   *cognito.Pools
+	api     *gateway.Gateway // nil without an API
+	server  *http.Server
+	queues  *queues
 
 	functions interface {
 		lambda.Invoker
@@ -105,6 +107,7 @@ func Start(ctx context.Context, o Config) (_ *Cloud, err error) {
 	if c.db, err = dynamodb.New(dynamodb.Options{Store: c.store, Region: Region, Account: Account, Now: time.Now, Meter: c.meter, Log: o.Log}); err != nil {
 		return nil, err
 	}
+	c.tables = c.db
 	c.stack, err = template.Load(o.Template, template.Options{
 		Parameters: o.Parameters, Stack: stack, Region: Region, Account: Account, Host: host, CreateTable: c.db.EnsureTable,
 	})
@@ -114,8 +117,9 @@ func Start(ctx context.Context, o Config) (_ *Cloud, err error) {
 	if err := c.startFunctions(ctx, o, host); err != nil {
 		return nil, err
 	}
+	c.invoker = c.functions
 	c.pools, err = cognito.New(cognito.Options{
-		Pools: c.stack.Pools, Store: c.store, Invoker: c.functions, BaseURL: c.url, Region: Region, Account: Account,
+		Pools: c.stack.Pools, Store: c.store, Invoker: c.invoker, BaseURL: c.url, Region: Region, Account: Account,
 		Now: time.Now, Log: o.Log, PasswordCost: o.PasswordCost,
 	})
 	if err != nil {
@@ -123,7 +127,7 @@ func Start(ctx context.Context, o Config) (_ *Cloud, err error) {
 	}
 	if c.stack.API != nil {
 		c.api, err = gateway.New(*c.stack.API, gateway.Options{
-			Invoker: c.functions, Region: Region, Account: Account, Meter: c.meter, Log: o.Log, Limits: o.Limits,
+			Invoker: c.invoker, Region: Region, Account: Account, Meter: c.meter, Log: o.Log, Limits: o.Limits,
 		})
 		if err != nil {
 			return nil, err
@@ -178,7 +182,7 @@ func (c *Cloud) startBackground() error {
 			return fmt.Errorf("event source mapping %s: %w", m.Name, err)
 		}
 		o := streams.Options{
-			Source: source, Invoker: c.functions, Checkpoints: checkpoints{c.store}, Failures: c.queues,
+			Source: source, Invoker: c.invoker, Checkpoints: checkpoints{c.store}, Failures: c.queues,
 			Now: time.Now, Sleep: sleep, Jitter: func(d time.Duration) time.Duration { return rand.N(d) + 1 }, Log: c.log,
 		}
 		if err := m.Check(o); err != nil {

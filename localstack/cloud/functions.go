@@ -26,6 +26,7 @@ import (
 	"github.com/duet-chat/duet/internal/handler/register"
 	"github.com/duet-chat/duet/internal/handler/send"
 	"github.com/duet-chat/duet/internal/handler/sync"
+	"github.com/duet-chat/duet/localstack/caller"
 	"github.com/duet-chat/duet/localstack/lambda"
 )
 
@@ -50,14 +51,16 @@ func (c *Cloud) startFunctions(ctx context.Context, o Config, host string) error
 	}
 	switch o.Functions {
 	case "", InProcess:
-		services := &inProcessServices{cloud: c, host: host}
-		inProcess, err := lambda.NewInProcess(options, registry, aws.Config{
-			Region:       Region,
-			Credentials:  aws.AnonymousCredentials{},
-			HTTPClient:   services,
-			BaseEndpoint: aws.String("http://" + host),
-			APIOptions:   []func(*middleware.Stack) error{lighten},
-		}, &http.Client{Transport: services, Timeout: 5 * time.Second})
+		inProcess, err := lambda.NewInProcess(options, registry, func(name string) (aws.Config, *http.Client) {
+			services := &inProcessServices{cloud: c, host: host, function: name}
+			return aws.Config{
+				Region:       Region,
+				Credentials:  aws.AnonymousCredentials{},
+				HTTPClient:   services,
+				BaseEndpoint: aws.String("http://" + host),
+				APIOptions:   []func(*middleware.Stack) error{lighten},
+			}, &http.Client{Transport: services, Timeout: 5 * time.Second}
+		})
 		if err != nil {
 			return err
 		}
@@ -95,11 +98,12 @@ func lighten(stack *middleware.Stack) error {
 	return nil
 }
 
-// inProcessServices answers the requests of functions that run in this process by calling the
+// inProcessServices answers the requests of a function that runs in this process by calling the
 // services directly: no socket, no connection pool.
 type inProcessServices struct {
-	cloud *Cloud
-	host  string
+	cloud    *Cloud
+	host     string
+	function string // who calls
 }
 
 // Do implements aws.HTTPClient.
@@ -115,7 +119,7 @@ func (s *inProcessServices) RoundTrip(r *http.Request) (*http.Response, error) {
 		if err != nil {
 			return nil, err
 		}
-		status, response := s.cloud.db.Do(r.Context(), target, body)
+		status, response := s.cloud.tables.Do(caller.With(r.Context(), s.function), target, body)
 		return &http.Response{
 			StatusCode: status, ProtoMajor: 1, ProtoMinor: 1,
 			Header:        http.Header{"Content-Type": {"application/x-amz-json-1.0"}},
@@ -124,7 +128,7 @@ func (s *inProcessServices) RoundTrip(r *http.Request) (*http.Response, error) {
 		}, nil
 	}
 	w := &response{header: http.Header{}, status: http.StatusOK}
-	s.cloud.ServeHTTP(w, r)
+	s.cloud.serve(w, r.WithContext(caller.With(r.Context(), s.function)))
 	return &http.Response{
 		StatusCode: w.status, Status: strconv.Itoa(w.status), ProtoMajor: 1, ProtoMinor: 1, Header: w.header,
 		Body: io.NopCloser(&w.body), ContentLength: int64(w.body.Len()), Request: r,

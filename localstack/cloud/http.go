@@ -9,10 +9,21 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+
+	"github.com/duet-chat/duet/localstack/caller"
+	"github.com/duet-chat/duet/localstack/dynamodb"
 )
 
-// ServeHTTP is the one port: it finds the service that a request is for.
+// ServeHTTP is the one port. Who calls is known by the request's signature.
 func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if ctx := caller.FromRequest(r); ctx != r.Context() {
+		r = r.WithContext(ctx)
+	}
+	c.serve(w, r)
+}
+
+// serve finds the service that a request is for. Its context says who calls.
+func (c *Cloud) serve(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.Path
 	switch {
 	case strings.HasPrefix(path, "/_local/"):
@@ -46,7 +57,7 @@ func (c *Cloud) serveTarget(w http.ResponseWriter, r *http.Request) {
 	target := r.Header.Get("X-Amz-Target")
 	switch service, _, _ := strings.Cut(target, "."); service {
 	case "DynamoDB_20120810", "DynamoDBStreams_20120810":
-		c.db.ServeHTTP(w, r)
+		dynamodb.Serve(w, r, c.tables)
 	case "AWSCognitoIdentityProviderService":
 		c.pools.ServeHTTP(w, r)
 	default:

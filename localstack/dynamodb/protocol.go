@@ -85,15 +85,23 @@ func (db *DB) do(target string, body []byte) ([]byte, error) {
 // guide, "Service quotas", 16 MB for BatchWriteItem.
 const maxBody = 17 << 20
 
+// Doer runs operations as DB.Do does: a DB, or what stands before one.
+type Doer interface {
+	Do(ctx context.Context, target string, body []byte) (status int, response []byte)
+}
+
 // ServeHTTP serves the protocol.
-func (db *DB) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (db *DB) ServeHTTP(w http.ResponseWriter, r *http.Request) { Serve(w, r, db) }
+
+// Serve serves the protocol with whatever runs the operations.
+func Serve(w http.ResponseWriter, r *http.Request, d Doer) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	var status int
 	var response []byte
 	if err != nil {
 		response, status = appendError(nil, invalid("The request could not be read: %v", err))
 	} else {
-		status, response = db.Do(r.Context(), r.Header.Get("X-Amz-Target"), body)
+		status, response = d.Do(r.Context(), r.Header.Get("X-Amz-Target"), body)
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/x-amz-json-1.0")

@@ -28,9 +28,9 @@ type inProcess struct {
 	handler awslambda.Handler
 }
 
-// NewInProcess builds every function once. registry maps folders to constructors; aws and client
-// are what the functions make their SDK clients of and fetch with.
-func NewInProcess(o Options, registry map[string]function.Constructor, cfg aws.Config, client *http.Client) (*InProcess, error) {
+// NewInProcess builds every function once. registry maps folders to constructors; connect gives
+// a function, by its name, what it makes its SDK clients of and what it fetches with.
+func NewInProcess(o Options, registry map[string]function.Constructor, connect func(name string) (aws.Config, *http.Client)) (*InProcess, error) {
 	p := &InProcess{account: newAccount(o.Concurrent), functions: map[string]*inProcess{}}
 	p.life, p.end = context.WithCancelCause(context.Background())
 	for _, f := range o.Functions {
@@ -43,6 +43,7 @@ func NewInProcess(o Options, registry map[string]function.Constructor, cfg aws.C
 			return nil, err
 		}
 		env := variables(d.Function, o.Region)
+		cfg, client := connect(f.Name)
 		handler, err := build(function.Env{
 			Getenv: func(key string) string { return env[key] },
 			AWS:    cfg,

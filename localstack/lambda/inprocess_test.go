@@ -37,12 +37,15 @@ func inProcess(t testing.TB, o lambda.Options, h handler) *lambda.InProcess {
 	}
 	p, err := lambda.NewInProcess(o, map[string]function.Constructor{
 		"fn": func(function.Env) (awslambda.Handler, error) { return h, nil },
-	}, aws.Config{}, http.DefaultClient)
+	}, unconnected)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return p
 }
+
+// unconnected gives functions no services.
+func unconnected(string) (aws.Config, *http.Client) { return aws.Config{}, http.DefaultClient }
 
 type refusal struct{}
 
@@ -266,7 +269,7 @@ func TestNewInProcessNamesWhatIsWrong(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := lambda.NewInProcess(lambda.Options{Functions: []lambda.Function{test.f}, Log: slog.New(slog.DiscardHandler)},
-				map[string]function.Constructor{"fn": none}, aws.Config{}, nil)
+				map[string]function.Constructor{"fn": none}, unconnected)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("NewInProcess = %v, want %q", err, test.want)
 			}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/duet-chat/duet/localstack/caller"
 )
 
 // ProcessOptions are the settings of a Process beside those of every invoker.
@@ -94,8 +96,8 @@ func processVariables(f Function, region, endpoint, root string) []string {
 	env["LAMBDA_TASK_ROOT"] = root
 	env["PATH"] = "/usr/local/bin:/usr/bin:/bin:/opt/bin"
 	env["AWS_ENDPOINT_URL"] = endpoint
-	// The local cloud takes any signature; the SDKs do not work without something to sign with.
-	env["AWS_ACCESS_KEY_ID"] = "test"
+	// The local cloud takes any signature, and knows the function by its key.
+	env["AWS_ACCESS_KEY_ID"] = caller.AccessKeyID(f.Name)
 	env["AWS_SECRET_ACCESS_KEY"] = "test"
 	env["AWS_SESSION_TOKEN"] = "test"
 	list := make([]string, 0, len(env))

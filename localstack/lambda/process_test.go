@@ -116,7 +116,7 @@ func TestProcessEnvironment(t *testing.T) {
 	for key, want := range map[string]string{
 		"TABLE": "duet-T", "_HANDLER": "bootstrap", "LAMBDA_TASK_ROOT": root, "LAMBDA_RUNTIME_DIR": "/var/runtime",
 		"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": "http://127.0.0.1:4566",
-		"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_SESSION_TOKEN": "test",
+		"AWS_ACCESS_KEY_ID": "function-Fn", "AWS_SECRET_ACCESS_KEY": "test", "AWS_SESSION_TOKEN": "test",
 		"AWS_LAMBDA_FUNCTION_NAME": "Fn", "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
 		"AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/Fn", "AWS_LAMBDA_LOG_STREAM_NAME": "local",
 		"AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand", "TZ": "UTC", "LANG": "en_US.UTF-8",

@@ -1,0 +1,32 @@
+package caller_test
+
+import (
+	"context"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/duet-chat/duet/localstack/caller"
+)
+
+func TestFunctionIsKnownByItsAccessKey(t *testing.T) {
+	const rest = "/20261123/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=00"
+	for _, test := range []struct{ name, authorization, want string }{
+		{"signed by a function", "AWS4-HMAC-SHA256 Credential=" + caller.AccessKeyID("SendFunction") + rest, "SendFunction"},
+		{"signed by the owner", "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE" + rest, ""},
+		{"unsigned", "", ""},
+		{"a token", "Bearer function-SendFunction", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := httptest.NewRequest("POST", "/", nil)
+			if test.authorization != "" {
+				r.Header.Set("Authorization", test.authorization)
+			}
+			if got := caller.Function(caller.FromRequest(r)); got != test.want {
+				t.Errorf("caller = %q, want %q", got, test.want)
+			}
+		})
+	}
+	if got := caller.Function(caller.With(context.Background(), "Send")); got != "Send" {
+		t.Errorf("caller = %q, want Send", got)
+	}
+}
