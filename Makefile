@@ -64,12 +64,16 @@ sam-build: $(CACHE)/sam-cli/bin/sam ## Build the functions as for AWS, with the 
 test-aws-cli: $(CACHE)/aws-cli/bin/aws ## Use a local cloud by the AWS CLI
 	@./.ci/aws-cli $(CACHE)/aws-cli/bin/aws
 
+.PHONY: test-differential
+test-differential: ## Compare the local DynamoDB with AWS's DynamoDB Local, which is fetched (needs Java 17)
+	@./.ci/dynamodb-local ./.ci/differential
+
 .PHONY: smoke
 smoke: ## Run `make run` and let two real duet processes chat
 	@./.ci/smoke
 
 .PHONY: check
-check: lint vulncheck test race lint-template sam-build test-aws-cli smoke ## Everything that CI runs
+check: lint vulncheck test race lint-template sam-build test-aws-cli test-differential smoke ## Everything that CI runs
 
 $(GOBIN)/staticcheck:
 	GOBIN=$(GOBIN) go install $(STATICCHECK)
