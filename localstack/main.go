@@ -96,7 +96,7 @@ func greet(c *cloud.Cloud, f flags) {
 	fmt.Printf(`Duet's local cloud is ready (%d ms, %d MB).
 
   WebSocket API  %s
-  AWS APIs       %s   (DynamoDB, DynamoDB Streams, Cognito: aws … --endpoint-url %s)
+  AWS APIs       %s   (DynamoDB, DynamoDB Streams, SQS, Cognito: aws … --endpoint-url %s)
   Outputs        %s/_local/outputs
   Usage          %s/_local/usage
   Data           %s

@@ -20,6 +20,7 @@ import (
 	"github.com/duet-chat/duet/localstack/gateway"
 	"github.com/duet-chat/duet/localstack/lambda"
 	"github.com/duet-chat/duet/localstack/meter"
+	"github.com/duet-chat/duet/localstack/sqs"
 	"github.com/duet-chat/duet/localstack/storage"
 	"github.com/duet-chat/duet/localstack/streams"
 	"github.com/duet-chat/duet/localstack/template"
@@ -70,7 +71,7 @@ type Cloud struct {
 	pools   *cognito.Pools
 	api     *gateway.Gateway // nil without an API
 	server  *http.Server
-	queues  *queues
+	queues  *sqs.Service
 
 	functions interface {
 		lambda.Invoker
@@ -111,6 +112,12 @@ func Start(ctx context.Context, o Config) (_ *Cloud, err error) {
 	c.stack, err = template.Load(o.Template, template.Options{
 		Parameters: o.Parameters, Stack: stack, Region: Region, Account: Account, Host: host, CreateTable: c.db.EnsureTable,
 	})
+	if err != nil {
+		return nil, err
+	}
+	c.queues, err = sqs.New(sqs.Options{
+		Store: c.store, BaseURL: c.url, Region: Region, Account: Account, Now: time.Now, Meter: c.meter,
+	}, c.stack.Queues...)
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +182,6 @@ func reachable(a *net.TCPAddr) string {
 func (c *Cloud) startBackground() error {
 	ctx, stop := context.WithCancel(context.Background())
 	c.stop = stop
-	c.queues = &queues{store: c.store, arns: c.stack.Queues}
 	for _, m := range c.stack.Mappings {
 		source, err := c.db.Stream(m.StreamARN)
 		if err != nil {

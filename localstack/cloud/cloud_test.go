@@ -230,7 +230,7 @@ func TestOnePort(t *testing.T) {
 	}
 	for target, want := range map[string]string{
 		"":                        "UnknownOperationException",
-		"AmazonSQS.SendMessage":   "UnknownOperationException",
+		"AmazonSNS.Publish":       "UnknownOperationException",
 		"DynamoDB_20120810.Frown": "UnknownOperationException",
 		"DynamoDB_19990101.Scan":  "UnknownOperationException",
 		"AWSCognitoIdentityProviderService.Frown": "",

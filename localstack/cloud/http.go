@@ -30,7 +30,7 @@ func (c *Cloud) serve(w http.ResponseWriter, r *http.Request) {
 		c.serveLocal(w, r)
 	case c.api != nil && c.isStage(path):
 		c.api.ServeHTTP(w, r)
-	case r.Method == http.MethodPost && path == "/":
+	case r.Method == http.MethodPost && (path == "/" || strings.HasPrefix(path, "/"+Account+"/")): // SDKs may post to a queue's URL
 		c.serveTarget(w, r)
 	case strings.Contains(path, "/.well-known/"), r.Method == http.MethodOptions && path == "/": // a browser's preflight
 
@@ -60,9 +60,11 @@ func (c *Cloud) serveTarget(w http.ResponseWriter, r *http.Request) {
 		dynamodb.Serve(w, r, c.tables)
 	case "AWSCognitoIdentityProviderService":
 		c.pools.ServeHTTP(w, r)
+	case "AmazonSQS":
+		c.queues.ServeHTTP(w, r)
 	default:
 		w.Header().Set("X-Amzn-ErrorType", "UnknownOperationException")
-		refuse(w, http.StatusBadRequest, fmt.Sprintf("the local cloud serves no operation %q: it knows DynamoDB, DynamoDB Streams and Cognito user pools", target))
+		refuse(w, http.StatusBadRequest, fmt.Sprintf("the local cloud serves no operation %q: it knows DynamoDB, DynamoDB Streams, SQS and Cognito user pools", target))
 	}
 }
 
@@ -99,7 +101,7 @@ func (c *Cloud) serveLocal(w http.ResponseWriter, r *http.Request) {
 	case "/_local/usage":
 		c.meter.ServeHTTP(w, r)
 	case "/_local/queues":
-		messages, err := c.queues.list()
+		messages, err := c.queues.Messages()
 		if err != nil {
 			refuse(w, http.StatusInternalServerError, err.Error())
 			return

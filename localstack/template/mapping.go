@@ -59,7 +59,7 @@ func (r *reader) readMapping(res *resource, p *node) error {
 		if m.FailureQueueARN, err = d.need("Destination"); err != nil {
 			return err
 		}
-		if !slices.Contains(r.stack.Queues, m.FailureQueueARN) {
+		if !slices.ContainsFunc(r.resources, func(res *resource) bool { return res.kind == queueKind && res.attributes["Arn"] == m.FailureQueueARN }) {
 			return d.at("Destination").fail("Destination is %q, which is no SQS queue of this template", m.FailureQueueARN)
 		}
 	}

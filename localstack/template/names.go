@@ -19,7 +19,7 @@ func (r *reader) name(res *resource) error {
 	case "AWS::Serverless::Function":
 		res.attributes["Arn"] = arn("lambda", "function:"+id)
 	case "AWS::DynamoDB::Table":
-		res.ref = r.tableName(res)
+		res.ref = r.nameOf(res, "TableName")
 		res.attributes["Arn"] = arn("dynamodb", "table/"+res.ref)
 	case "AWS::Serverless::WebSocketApi":
 		res.ref = apiID(r.Stack, id)
@@ -37,16 +37,18 @@ func (r *reader) name(res *resource) error {
 		res.ref = cognito.ClientID(r.Stack + "-" + id)
 		res.attributes["ClientId"] = res.ref
 	case "AWS::SQS::Queue":
-		res.ref = fmt.Sprintf("https://sqs.%s.%s/%s/%s", r.Region, urlSuffix, r.Account, r.Stack+"-"+id)
-		res.attributes = map[string]string{"Arn": arn("sqs", r.Stack+"-"+id), "QueueName": r.Stack + "-" + id, "QueueUrl": res.ref}
+		name := r.nameOf(res, "QueueName")
+		res.ref = fmt.Sprintf("https://sqs.%s.%s/%s/%s", r.Region, urlSuffix, r.Account, name)
+		res.attributes = map[string]string{"Arn": arn("sqs", name), "QueueName": name, "QueueUrl": res.ref}
 	case "AWS::Logs::LogGroup":
 		res.attributes["Arn"] = arn("logs", "log-group:"+id)
 	}
 	return nil
 }
 
-func (r *reader) tableName(res *resource) string {
-	if n := res.properties.members["TableName"]; n != nil && n.scalar != nil {
+// nameOf is the name that a property gives a resource, or the one that it gets without.
+func (r *reader) nameOf(res *resource, property string) string {
+	if n := res.properties.members[property]; n != nil && n.scalar != nil {
 		return *n.scalar
 	}
 	return r.Stack + "-" + res.id

@@ -53,10 +53,8 @@ func init() {
 		}), (*reader).readMapping},
 		"AWS::SQS::Queue": {functions, names(
 			"QueueName", "MessageRetentionPeriod", "SqsManagedSseEnabled", "VisibilityTimeout", "Tags", "KmsMasterKeyId",
-		), func(r *reader, res *resource, _ *node) error {
-			r.stack.Queues = append(r.stack.Queues, res.attributes["Arn"])
-			return nil
-		}},
+			"DelaySeconds", "ReceiveMessageWaitTimeSeconds", "MaximumMessageSize",
+		), (*reader).readQueue},
 		"AWS::Cognito::UserPool": {rest, with(names(
 			"UserPoolName", "DeletionProtection", "UserPoolTier", "UserPoolTags", "MfaConfiguration",
 		), schema{

@@ -11,6 +11,9 @@ func TestRefusedAtEveryDepth(t *testing.T) {
 	pool := func(property string) string {
 		return "Resources:\n  Pool:\n    Type: AWS::Cognito::UserPool\n    Properties:\n      " + property + "\n"
 	}
+	queue := func(property string) string {
+		return "Resources:\n  Failures:\n    Type: AWS::SQS::Queue\n    Properties:\n      " + property + "\n"
+	}
 	code := func(properties string) string {
 		return "Resources:\n  Work:\n    Type: AWS::Serverless::Function\n    Properties:\n      Runtime: provided.al2023\n      " + properties + "\n"
 	}
@@ -32,6 +35,13 @@ func TestRefusedAtEveryDepth(t *testing.T) {
 		{"destination elsewhere", mapping("StartingPosition: LATEST\n      DestinationConfig:\n        OnFailure:\n          Destination: arn:aws:sns:us-east-1:000000000000:topic #!", stream), "no SQS queue of this template"},
 		{"filters no list", mapping("StartingPosition: LATEST\n      FilterCriteria: { Filters: { Pattern: '{}' } } #!", stream), "must be a list"},
 		{"filters of texts", mapping("StartingPosition: LATEST\n      FilterCriteria: { Filters: ['{}'] } #!", stream), "made of Pattern"},
+
+		{"retention too long", queue("MessageRetentionPeriod: 1209601 #!"), "MessageRetentionPeriod must be 60 to 1209600"},
+		{"no retention", queue("MessageRetentionPeriod: 0 #!"), "MessageRetentionPeriod must not be 0"},
+		{"hidden too long", queue("VisibilityTimeout: 43201 #!"), "VisibilityTimeout must be 0 to 43200"},
+		{"messages too large", queue("MaximumMessageSize: 2097152 #!"), "MaximumMessageSize must be 1024 to 1048576"},
+		{"FIFO", queue("FifoQueue: true #!"), "does not know FifoQueue"},
+		{"dead letters", queue("RedrivePolicy: { maxReceiveCount: 3 } #!"), "does not know RedrivePolicy"},
 
 		{"password rule misspelt", pool("Policies: { PasswordPolicy: { MinLength: 8 } } #!"), "does not know MinLength in AWS::Cognito::UserPool.Policies.PasswordPolicy"},
 		{"other policies of a pool", pool("Policies: { SignInPolicy: {} } #!"), "does not know SignInPolicy"},

@@ -14,6 +14,7 @@ import (
 	"github.com/duet-chat/duet/localstack/dynamodb"
 	"github.com/duet-chat/duet/localstack/gateway"
 	"github.com/duet-chat/duet/localstack/lambda"
+	"github.com/duet-chat/duet/localstack/sqs"
 	"github.com/duet-chat/duet/localstack/streams"
 )
 
@@ -39,7 +40,7 @@ type Stack struct {
 	// Policies are what each function may do, by its name. They are read, but not enforced.
 	Policies map[string][]Statement
 	Mappings []streams.Mapping
-	Queues   []string // ARNs
+	Queues   []sqs.Queue
 	Pools    []cognito.Pool
 	Outputs  map[string]string
 }
@@ -183,6 +184,9 @@ const (
 // local makes the URLs of services that this process stands in for local ones.
 func (r *reader) local(value string) string {
 	if rest, ok := strings.CutPrefix(value, fmt.Sprintf("https://cognito-idp.%s.%s", r.Region, urlSuffix)); ok {
+		return "http://" + r.Host + rest
+	}
+	if rest, ok := strings.CutPrefix(value, fmt.Sprintf("https://sqs.%s.%s", r.Region, urlSuffix)); ok {
 		return "http://" + r.Host + rest
 	}
 	scheme, rest, ok := strings.Cut(value, "://")

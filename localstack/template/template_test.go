@@ -42,6 +42,7 @@ func TestProductsTemplate(t *testing.T) {
 		"UserPoolId": pool.ID, "UserPoolClientId": pool.Clients[0].ID, "Issuer": "http://localhost:4566/" + pool.ID,
 		"UsersTable": "duet-UsersTable", "ConnectionsTable": "duet-ConnectionsTable", "ConversationsTable": "duet-ConversationsTable",
 		"MembersTable": "duet-MembersTable", "MessagesTable": "duet-MessagesTable",
+		"DeliverFailures": "http://localhost:4566/000000000000/duet-DeliverFailures",
 	}
 	if !maps.Equal(stack.Outputs, wantOutputs) {
 		t.Errorf("outputs = %v, want %v", stack.Outputs, wantOutputs)
@@ -79,7 +80,7 @@ func TestProductsTemplate(t *testing.T) {
 	if authorize.Env["ISSUER"] != stack.Outputs["Issuer"] || authorize.Env["AUDIENCE"] != stack.Outputs["UserPoolClientId"] || authorize.Env["USER_CLAIM"] != "username" {
 		t.Errorf("AuthorizeFunction's variables = %v", authorize.Env)
 	}
-	if len(stack.Mappings) != 1 || len(stack.Queues) != 1 || stack.Mappings[0].FailureQueueARN != stack.Queues[0] ||
+	if len(stack.Mappings) != 1 || len(stack.Queues) != 1 || stack.Mappings[0].FailureQueueARN != "arn:aws:sqs:us-east-1:000000000000:"+stack.Queues[0].Name || stack.Queues[0].Retention != 14*24*time.Hour ||
 		!strings.HasSuffix(stack.Mappings[0].StreamARN, "table/duet-MessagesTable/stream/now") || !stack.Mappings[0].ReportBatchItemFailures {
 		t.Errorf("mappings = %+v, queues = %v", stack.Mappings, stack.Queues)
 	}
