@@ -5,6 +5,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -45,15 +46,10 @@ func main() {
 }
 
 func run(ctx context.Context, f flags) error {
-	if _, ok := f.Parameter["LogLevel"]; !ok {
-		if f.Parameter == nil {
-			f.Parameter = map[string]string{}
-		}
-		f.Parameter["LogLevel"] = f.LogLevel.String()
-	}
 	c, err := cloud.Start(ctx, cloud.Config{
 		Template: f.Template, Host: f.Host, Port: f.Port, Dir: f.Data, Functions: f.Functions, Parameters: f.Parameter,
-		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: f.LogLevel})),
+		Suggested: map[string]string{"LogLevel": f.LogLevel.String()},
+		Log:       slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: f.LogLevel})),
 	})
 	if err != nil {
 		return err
@@ -85,15 +81,29 @@ func writeOutputs(file string, outputs map[string]string) error {
 	return nil
 }
 
-func greet(c *cloud.Cloud, f flags) {
-	where, data := "", "in memory: gone when this ends; --data DIR keeps it"
-	if c.URL() != "http://localhost:4566" {
-		where = " --endpoint " + c.URL()
+// isDuet tells whether the stack is the product's: what to type next depends on it.
+func isDuet(outputs map[string]string) bool {
+	for _, name := range []string{"WebSocketUrl", "UserPoolClientId", "MessagesTable"} {
+		if outputs[name] == "" {
+			return false
+		}
 	}
+	return true
+}
+
+func greet(c *cloud.Cloud, f flags) {
+	data := "in memory: gone when this ends; --data DIR keeps it"
 	if f.Data != "" {
 		data = f.Data
 	}
-	fmt.Printf(`Duet's local cloud is ready (%d ms, %d MB).
+	for _, note := range c.Notes() {
+		fmt.Println("Note:", note)
+	}
+	name := "The stack of " + f.Template
+	if isDuet(c.Outputs()) {
+		name = "Duet's local cloud"
+	}
+	fmt.Printf(`%s is ready (%d ms, %d MB).
 
   WebSocket API  %s
   AWS APIs       %s   (DynamoDB, DynamoDB Streams, SQS, Cognito: aws … --endpoint-url %s)
@@ -101,7 +111,13 @@ func greet(c *cloud.Cloud, f flags) {
   Usage          %s/_local/usage
   Data           %s
 
-In another terminal:
+`, name, c.StartupTime().Milliseconds(), cloud.Resident()>>20, cmp.Or(c.WebSocketURL(), "none"), c.URL(), c.URL(), c.URL(), c.URL(), data)
+	if isDuet(c.Outputs()) {
+		where := ""
+		if c.URL() != "http://localhost:4566" {
+			where = " --endpoint " + c.URL()
+		}
+		fmt.Printf(`In another terminal:
 
   go run ./cmd/duet%s signup alice
   go run ./cmd/duet%s signup bob
@@ -111,7 +127,7 @@ and in a third one:
 
   go run ./cmd/duet%s chat alice --as bob
 
-Ctrl-C ends it.
-`, c.StartupTime().Milliseconds(), cloud.Resident()>>20, c.Outputs()["WebSocketUrl"], c.URL(), c.URL(), c.URL(), c.URL(), data,
-		where, where, where, where)
+`, where, where, where, where)
+	}
+	fmt.Println("Ctrl-C ends it.")
 }

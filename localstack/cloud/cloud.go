@@ -10,7 +10,9 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -50,6 +52,7 @@ type Config struct {
 	// Functions is InProcess, the default, or Process.
 	Functions  string
 	Parameters map[string]string // of the template, over its defaults
+	Suggested  map[string]string // the same, but only of those that the template has
 	// PasswordCost is bcrypt's; 0 is its default.
 	PasswordCost int
 	// Limits of the gateway; zero values are AWS's.
@@ -73,12 +76,10 @@ type Cloud struct {
 	server  *http.Server
 	queues  *sqs.Service
 
-	functions interface {
-		lambda.Invoker
-		Close(context.Context) error
-	}
-	stop    context.CancelFunc // of the mappings and the sweep
-	running sync.WaitGroup
+	fleet     *fleet
+	functions *lambda.Switch
+	stop      context.CancelFunc // of the mappings and the sweep
+	running   sync.WaitGroup
 }
 
 // closeTimeout bounds what Close waits for: Ctrl-C ends everything within a second.
@@ -110,7 +111,7 @@ func Start(ctx context.Context, o Config) (_ *Cloud, err error) {
 	}
 	c.tables = c.db
 	c.stack, err = template.Load(o.Template, template.Options{
-		Parameters: o.Parameters, Stack: stack, Region: Region, Account: Account, Host: host, CreateTable: c.db.EnsureTable,
+		Parameters: o.Parameters, Suggested: o.Suggested, Stack: stack, Region: Region, Account: Account, Host: host, CreateTable: c.db.EnsureTable,
 	})
 	if err != nil {
 		return nil, err
@@ -121,9 +122,15 @@ func Start(ctx context.Context, o Config) (_ *Cloud, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.startFunctions(ctx, o, host); err != nil {
+	if c.fleet, err = c.newFleet(o, host); err != nil {
 		return nil, err
 	}
+	runners, err := c.fleet.start(ctx, c.stack.Functions)
+	if err != nil {
+		return nil, err
+	}
+	c.functions = lambda.NewSwitch()
+	c.functions.Set(runners)
 	c.invoker = c.functions
 	c.pools, err = cognito.New(cognito.Options{
 		Pools: c.stack.Pools, Store: c.store, Invoker: c.invoker, BaseURL: c.url, Region: Region, Account: Account,
@@ -227,6 +234,23 @@ func (c *Cloud) URL() string { return c.url }
 
 // Outputs are the stack's outputs, named as in the template.
 func (c *Cloud) Outputs() map[string]string { return c.stack.Outputs }
+
+// WebSocketURL is where clients connect, as in ws://localhost:4566/prod; "" without an API.
+func (c *Cloud) WebSocketURL() string {
+	if c.stack.API == nil {
+		return ""
+	}
+	return "ws" + strings.TrimPrefix(c.url, "http") + "/" + c.stack.API.Stage
+}
+
+// Notes are what is run differently than it stands in the template, a line each.
+func (c *Cloud) Notes() []string {
+	notes := slices.Clone(c.stack.Warnings)
+	if note := c.fleet.note(c.stack.Functions); note != "" {
+		notes = append(notes, note)
+	}
+	return notes
+}
 
 // Meter counts what the stack uses.
 func (c *Cloud) Meter() *meter.Meter { return c.meter }

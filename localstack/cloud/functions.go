@@ -2,17 +2,11 @@ package cloud
 
 import (
 	"bytes"
-	"context"
-	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
-	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/smithy-go/middleware"
 
 	"github.com/duet-chat/duet/internal/function"
@@ -27,60 +21,21 @@ import (
 	"github.com/duet-chat/duet/internal/handler/send"
 	"github.com/duet-chat/duet/internal/handler/sync"
 	"github.com/duet-chat/duet/localstack/caller"
-	"github.com/duet-chat/duet/localstack/lambda"
 )
 
 // registry holds the product's functions by their folders. This file is the only one of the
 // local cloud that knows the product.
 var registry = map[string]function.Constructor{
-	"authorize":  authorize.New,
-	"connect":    connect.New,
-	"deliver":    deliver.New,
-	"disconnect": disconnect.New,
-	"fallback":   fallback.New,
-	"history":    history.New,
-	"ping":       ping.New,
-	"register":   register.New,
-	"send":       send.New,
-	"sync":       sync.New,
-}
-
-func (c *Cloud) startFunctions(ctx context.Context, o Config, host string) error {
-	options := lambda.Options{
-		Functions: c.stack.Functions, Region: Region, Account: Account, Now: time.Now, Meter: c.meter, Log: o.Log,
-	}
-	switch o.Functions {
-	case "", InProcess:
-		inProcess, err := lambda.NewInProcess(options, registry, func(name string) (aws.Config, *http.Client) {
-			services := &inProcessServices{cloud: c, host: host, function: name}
-			return aws.Config{
-				Region:       Region,
-				Credentials:  aws.AnonymousCredentials{},
-				HTTPClient:   services,
-				BaseEndpoint: aws.String("http://" + host),
-				APIOptions:   []func(*middleware.Stack) error{lighten},
-			}, &http.Client{Transport: services, Timeout: 5 * time.Second}
-		})
-		if err != nil {
-			return err
-		}
-		c.functions = inProcess
-	case Process:
-		cache, err := os.UserCacheDir()
-		if err != nil {
-			return fmt.Errorf("there is no folder for the functions' binaries: %w", err)
-		}
-		processes, err := lambda.NewProcess(ctx, options, lambda.ProcessOptions{
-			Dir: filepath.Dir(o.Template), Cache: filepath.Join(cache, "duet", "functions"), Endpoint: "http://" + host,
-		})
-		if err != nil {
-			return err
-		}
-		c.functions = processes
-	default:
-		return fmt.Errorf("functions run %s or %s, not %q", InProcess, Process, o.Functions)
-	}
-	return nil
+	"functions/authorize":  authorize.New,
+	"functions/connect":    connect.New,
+	"functions/deliver":    deliver.New,
+	"functions/disconnect": disconnect.New,
+	"functions/fallback":   fallback.New,
+	"functions/history":    history.New,
+	"functions/ping":       ping.New,
+	"functions/register":   register.New,
+	"functions/send":       send.New,
+	"functions/sync":       sync.New,
 }
 
 // lighten leaves out the SDK's steps that only matter to a service on the other side of a

@@ -2,68 +2,166 @@ package lambda
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 )
 
-// build makes the binary of each folder, as SAM does but for this machine, and returns its path by
-// folder: CACHE/FOLDER/bootstrap. All failures are reported, each with the compiler's output.
+// build finds or makes the binary of each function, as SAM does but for this machine, and returns
+// their paths by the functions' names. Functions that share their code share the binary. All
+// failures are reported, each with the compiler's output.
 //
-// A build of what has not changed costs some 200 ms of looking, for all that differ together.
+// A binary's path names its content: what has been built anew has another path, and environments
+// that run the old one are not disturbed. A build of what has not changed costs some 200 ms of
+// looking, for all that differ together.
 func build(ctx context.Context, dir, cache string, functions []Function) (map[string]string, error) {
-	cache, err := filepath.Abs(cache)
-	if err != nil {
-		return nil, fmt.Errorf("folder for built functions %s: %w", cache, err)
-	}
-	binaries := map[string]string{}
+	users := map[source][]Function{}
+	var all []error
 	for _, f := range functions {
-		if f.Folder == "" || f.Folder != filepath.Base(f.Folder) || !filepath.IsLocal(f.Folder) {
-			return nil, fmt.Errorf("function %s: %q is not the name of a folder in functions/", f.Name, f.Folder)
+		s, err := sourceOf(dir, f)
+		if err != nil {
+			all = append(all, f.wrong(err))
+			continue
 		}
-		binaries[f.Folder] = filepath.Join(cache, f.Folder, "bootstrap")
+		users[s] = append(users[s], f)
 	}
-	failures := make(chan error, len(binaries))
+	var mu sync.Mutex // guards all and binaries
+	binaries := map[string]string{}
 	var group errgroup.Group
 	group.SetLimit(runtime.NumCPU())
-	for folder, binary := range binaries {
+	for s, functions := range users {
 		group.Go(func() error {
-			if err := buildOne(ctx, dir, folder, binary); err != nil {
-				failures <- err
+			path, err := s.build(ctx, cache)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				all = append(all, functions[0].wrong(err))
 			}
-			return nil
+			for _, f := range functions {
+				binaries[f.Name] = path
+			}
+			return nil // failures are collected, so that all are shown at once
 		})
 	}
-	_ = group.Wait() // failures are collected, so that all are shown at once
-	close(failures)
-	var all []error
-	for err := range failures {
-		all = append(all, err)
-	}
+	_ = group.Wait()
+	slices.SortFunc(all, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return binaries, errors.Join(all...)
 }
 
-func buildOne(ctx context.Context, dir, folder, binary string) error {
-	// As SAM's Go builds but for -trimpath, so that packages which the local cloud has in common
-	// with the functions need not be compiled twice. Without the norpc tag aws-lambda-go brings
-	// along what the retired go1.x runtime needed.
-	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-tags=lambda.norpc", "-o", binary, "./functions/"+folder)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
-	output, err := cmd.CombinedOutput()
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, exec.ErrNotFound):
-		return fmt.Errorf("functions/%s cannot be built, for there is no go command: install Go, or run with --functions=inprocess: %w", folder, err)
-	case ctx.Err() != nil:
-		return fmt.Errorf("build functions/%s: %w", folder, ctx.Err())
+// wrong says of which function something is wrong, and where it stands.
+func (f Function) wrong(err error) error {
+	if f.At == "" {
+		return fmt.Errorf("function %s: %w", f.Name, err)
 	}
-	return fmt.Errorf("functions/%s does not build (%w):\n%s", folder, err, strings.TrimSpace(string(output)))
+	return fmt.Errorf("%s: function %s: %w", f.At, f.Name, err)
+}
+
+// source is what a binary is made of, or the binary itself.
+type source struct {
+	folder string // absolute
+	shown  string // as the template has it
+	target string // of the folder's Makefile; "" builds with the go command
+	binary string // in the folder, which has no code then; "" otherwise
+}
+
+func sourceOf(dir string, f Function) (source, error) {
+	if f.Folder == "" {
+		return source{}, errors.New("it has no folder of code")
+	}
+	folder, err := filepath.Abs(filepath.Join(dir, filepath.FromSlash(f.Folder)))
+	if err != nil {
+		return source{}, fmt.Errorf("folder %s: %w", f.Folder, err)
+	}
+	s := source{folder: folder, shown: f.Folder, target: f.MakeTarget}
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return source{}, fmt.Errorf("there is no folder %s with its code, seen from the template: %w", f.Folder, err)
+	}
+	if s.target != "" || slices.ContainsFunc(entries, isGo) {
+		return s, nil
+	}
+	for _, name := range []string{"bootstrap", f.Handler} {
+		if name != "" && slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() == name && !e.IsDir() }) {
+			s.binary = name
+			return s, nil
+		}
+	}
+	return source{}, fmt.Errorf("in %s there is neither Go code nor a binary named bootstrap: give it the folder of a main package", f.Folder)
+}
+
+// build makes the binary and keeps it in the cache, unless the folder has it.
+func (s source) build(ctx context.Context, cache string) (string, error) {
+	if s.binary != "" {
+		path := filepath.Join(s.folder, s.binary)
+		return path, checkBinary(path)
+	}
+	sum := sha256.Sum256([]byte(s.folder + "\x00" + s.target))
+	place, err := filepath.Abs(filepath.Join(cache, filepath.Base(s.folder)+"-"+hex.EncodeToString(sum[:4])))
+	if err != nil {
+		return "", fmt.Errorf("folder for built functions %s: %w", cache, err)
+	}
+	// The go command looks at the last output, and is quick when nothing has changed.
+	output := filepath.Join(place, "build", "bootstrap")
+	if err := os.MkdirAll(filepath.Dir(output), 0o755); err != nil {
+		return "", fmt.Errorf("folder for built functions: %w", err)
+	}
+	if err := s.compile(ctx, output); err != nil {
+		return "", err
+	}
+	if err := checkBinary(output); err != nil {
+		return "", err
+	}
+	return keep(output, place)
+}
+
+func isGo(e os.DirEntry) bool {
+	return !e.IsDir() && strings.HasSuffix(e.Name(), ".go") && !strings.HasSuffix(e.Name(), "_test.go")
+}
+
+// keep copies a binary to where its content says.
+func keep(output, place string) (string, error) {
+	from, err := os.Open(output)
+	if err != nil {
+		return "", fmt.Errorf("built function: %w", err)
+	}
+	defer from.Close()
+	hash := sha256.New()
+	if _, err := io.Copy(hash, from); err != nil {
+		return "", fmt.Errorf("built function: %w", err)
+	}
+	kept := filepath.Join(place, hex.EncodeToString(hash.Sum(nil)[:8]), "bootstrap")
+	if _, err := os.Stat(kept); err == nil {
+		return kept, nil
+	}
+	if err := os.MkdirAll(filepath.Dir(kept), 0o755); err != nil {
+		return "", fmt.Errorf("folder for built functions: %w", err)
+	}
+	if _, err := from.Seek(0, io.SeekStart); err != nil {
+		return "", fmt.Errorf("built function: %w", err)
+	}
+	// In one step, so that nobody finds half of it.
+	to, err := os.CreateTemp(filepath.Dir(kept), "new-*")
+	if err != nil {
+		return "", fmt.Errorf("built function cannot be kept: %w", err)
+	}
+	_, err = io.Copy(to, from)
+	err = errors.Join(err, to.Chmod(0o755), to.Close())
+	if err == nil {
+		err = os.Rename(to.Name(), kept)
+	}
+	if err != nil {
+		_ = os.Remove(to.Name())
+		return "", fmt.Errorf("built function cannot be kept: %w", err)
+	}
+	return kept, nil
 }

@@ -36,7 +36,7 @@ func NewInProcess(o Options, registry map[string]function.Constructor, connect f
 	for _, f := range o.Functions {
 		build := registry[f.Folder]
 		if build == nil {
-			return nil, fmt.Errorf("function %s: no code in folder functions/%s is registered for in-process runs: register it, or run with --functions=process", f.Name, f.Folder)
+			return nil, fmt.Errorf("function %s: no code in folder %s is registered for in-process runs: register it, or run with --functions=process", f.Name, f.Folder)
 		}
 		d, err := o.deploy(f)
 		if err != nil {

@@ -263,7 +263,7 @@ func TestNewInProcessNamesWhatIsWrong(t *testing.T) {
 		f    lambda.Function
 		want string
 	}{
-		"no code":         {lambda.Function{Name: "Fn", Folder: "gone"}, "functions/gone"},
+		"no code":         {lambda.Function{Name: "Fn", Folder: "gone"}, "folder gone is registered"},
 		"no start":        {lambda.Function{Name: "Fn", Folder: "fn"}, "function Fn cannot start: TABLE is not set"},
 		"large variables": {lambda.Function{Name: "Fn", Folder: "fn", Env: map[string]string{"A": strings.Repeat("x", 4096)}}, "4097 bytes"},
 	} {

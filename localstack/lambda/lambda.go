@@ -14,8 +14,15 @@ import (
 
 // Function is a function of the stack.
 type Function struct {
-	Name     string // logical name in the template, as in SendFunction
-	Folder   string // last element of CodeUri, as in send
+	Name string // in AWS's terms; the logical name in the template if it gives none, as in SendFunction
+	// Folder is where the code is, from the template's folder on, with slashes: functions/send.
+	Folder string
+	// Handler is the name of the binary, if the folder holds that and no code; "" is bootstrap.
+	Handler string
+	// MakeTarget builds the binary, if the folder's Makefile does: SAM's build method makefile.
+	MakeTarget string
+	// At is where the template gives the code, as in template.yaml:17, for errors; may be empty.
+	At       string
 	Env      map[string]string
 	Timeout  time.Duration // of one invocation, 0 for DefaultTimeout
 	MemoryMB int           // 0 for DefaultMemoryMB; told to the function, not enforced

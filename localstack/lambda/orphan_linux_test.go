@@ -23,7 +23,7 @@ import (
 // process, tells its id, and waits.
 func parent() int {
 	p, err := lambda.NewProcess(context.Background(), lambda.Options{
-		Functions: []lambda.Function{{Name: "Fn", Folder: "tiny", Timeout: time.Minute}}, Log: slog.New(slog.DiscardHandler),
+		Functions: []lambda.Function{{Name: "Fn", Folder: "functions/tiny", Timeout: time.Minute}}, Log: slog.New(slog.DiscardHandler),
 	}, lambda.ProcessOptions{Dir: "testdata", Cache: os.Getenv("LAMBDA_TEST_PARENT")})
 	if err != nil {
 		panic(err)

@@ -14,7 +14,7 @@ import (
 
 // ProcessOptions are the settings of a Process beside those of every invoker.
 type ProcessOptions struct {
-	// Dir is the folder of the template, in which functions/FOLDER is built with the go command.
+	// Dir is the folder of the template, from which the functions' folders count.
 	Dir string
 	// Cache is the folder for the binaries. Its contents may be thrown away.
 	Cache string
@@ -79,7 +79,7 @@ func NewProcess(ctx context.Context, o Options, po ProcessOptions) (*Process, er
 	}
 	p := &Process{account: newAccount(o.Concurrent), fleets: map[string]*fleet{}, starter: newStarter()}
 	for _, d := range functions {
-		binary := binaries[d.Folder]
+		binary := binaries[d.Name]
 		p.fleets[d.Name] = &fleet{
 			deployed: d, options: po, account: p.account, starter: p.starter,
 			log: o.Log.With("function", d.Name), binary: binary,

@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 func process(t testing.TB, o lambda.Options, po lambda.ProcessOptions) *lambda.Process {
 	t.Helper()
 	if o.Functions == nil {
-		o.Functions = []lambda.Function{{Name: "Fn", Folder: "tiny", Timeout: time.Minute, MemoryMB: 256, Env: map[string]string{"TABLE": "duet-T"}}}
+		o.Functions = []lambda.Function{{Name: "Fn", Folder: "functions/tiny", Timeout: time.Minute, MemoryMB: 256, Env: map[string]string{"TABLE": "duet-T"}}}
 	}
 	o.Region, o.Account, o.Now = "us-east-1", "000000000000", time.Now
 	if o.Log == nil {
@@ -112,7 +112,10 @@ func TestProcessRunsTheBinary(t *testing.T) {
 func TestProcessEnvironment(t *testing.T) {
 	p := process(t, lambda.Options{}, lambda.ProcessOptions{})
 	a, _ := invoke(t, p, `{"do":"env"}`)
-	root := filepath.Join(cache, "tiny")
+	root := a.Env["LAMBDA_TASK_ROOT"]
+	if _, err := os.Stat(filepath.Join(root, "bootstrap")); err != nil || !strings.HasPrefix(root, filepath.Join(cache, "tiny-")) {
+		t.Errorf("LAMBDA_TASK_ROOT = %q: the binary must be there: %v", root, err)
+	}
 	for key, want := range map[string]string{
 		"TABLE": "duet-T", "_HANDLER": "bootstrap", "LAMBDA_TASK_ROOT": root, "LAMBDA_RUNTIME_DIR": "/var/runtime",
 		"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": "http://127.0.0.1:4566",
@@ -165,7 +168,7 @@ func TestProcessFailures(t *testing.T) {
 }
 
 func TestProcessTimeoutEndsTheEnvironment(t *testing.T) {
-	p := process(t, lambda.Options{Functions: []lambda.Function{{Name: "Fn", Folder: "tiny", Timeout: 1500 * time.Millisecond}}}, lambda.ProcessOptions{})
+	p := process(t, lambda.Options{Functions: []lambda.Function{{Name: "Fn", Folder: "functions/tiny", Timeout: 1500 * time.Millisecond}}}, lambda.ProcessOptions{})
 	before, _ := invoke(t, p, `{"do":"echo"}`)
 	_, result := invoke(t, p, `{"do":"hang"}`)
 	if result.ErrorType != "Sandbox.Timedout" || result.ErrorMessage != "Task timed out after 1.50 seconds" {
@@ -188,7 +191,7 @@ func TestProcessInit(t *testing.T) {
 		"a slow one fails the invocation": {nil, 200 * time.Millisecond, "Sandbox.Timedout", "after 0.20 seconds"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := process(t, lambda.Options{Functions: []lambda.Function{{Name: "Fn", Folder: "mute", Env: test.env}}},
+			p := process(t, lambda.Options{Functions: []lambda.Function{{Name: "Fn", Folder: "functions/mute", Env: test.env}}},
 				lambda.ProcessOptions{InitTimeout: test.timeout})
 			for range 2 {
 				if _, result := invoke(t, p, `{}`); result.ErrorType != test.errorType || !strings.Contains(result.ErrorMessage, test.message) {
@@ -335,21 +338,23 @@ func TestProcessOutputGoesToTheLog(t *testing.T) {
 
 func TestNewProcessShowsWhatDoesNotBuild(t *testing.T) {
 	_, err := lambda.NewProcess(t.Context(), lambda.Options{
-		Functions: []lambda.Function{{Name: "A", Folder: "broken"}, {Name: "B", Folder: "none"}, {Name: "C", Folder: "tiny"}},
+		Functions: []lambda.Function{{Name: "A", Folder: "functions/broken"}, {Name: "B", Folder: "functions/none", At: "app.yaml:7"}, {Name: "C", Folder: "functions/tiny"}},
 		Log:       slog.New(slog.DiscardHandler),
 	}, lambda.ProcessOptions{Dir: "testdata", Cache: cache})
 	if err == nil {
 		t.Fatal("NewProcess succeeded")
 	}
-	for _, want := range []string{"functions/broken does not build", "undefined: missing", "functions/none does not build"} {
+	for _, want := range []string{"functions/broken does not build", "undefined: missing", "app.yaml:7: function B: there is no folder functions/none"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error lacks %q:\n%v", want, err)
 		}
 	}
-	for _, folder := range []string{"", "..", "a/b", "/etc"} {
+	for folder, want := range map[string]string{
+		"": "no folder of code", ".": "give it the folder of a main package", "..": "package main", "a/b": "no folder a/b", "functions/library": "package main",
+	} {
 		_, err := lambda.NewProcess(t.Context(), lambda.Options{Functions: []lambda.Function{{Name: "A", Folder: folder}}}, lambda.ProcessOptions{Dir: "testdata", Cache: cache})
-		if err == nil || !strings.Contains(err.Error(), "is not the name of a folder") {
-			t.Errorf("folder %q: NewProcess = %v", folder, err)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("folder %q: NewProcess = %v, want %q", folder, err, want)
 		}
 	}
 }

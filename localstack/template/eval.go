@@ -1,6 +1,7 @@
 package template
 
 import (
+	"encoding/base64"
 	"fmt"
 	"strconv"
 	"strings"
@@ -8,7 +9,8 @@ import (
 
 // scope is what intrinsic functions refer to.
 type scope struct {
-	parameters map[string]string
+	parameters map[string]*node // each a scalar, or a list of them
+	mappings   *node            // nil without
 	conditions map[string]*node
 	resources  map[string]*resource
 	region     string
@@ -16,6 +18,10 @@ type scope struct {
 	stack      string
 	// deciding holds the conditions under way, to find circles.
 	deciding map[string]bool
+	// name gives a resource its names when the first one asks for them.
+	name func(*resource) error
+	// using is the resource whose properties are being evaluated; nil outside of resources.
+	using *resource
 }
 
 // resource is a resource of the stack with what can be referred to.
@@ -26,7 +32,19 @@ type resource struct {
 	properties *node
 	ref        string
 	attributes map[string]string
+	named      naming
+	// needs are the resources that this one refers to, each with a place where it does.
+	needs map[string]*node
 }
+
+// naming is how far a resource's names are known.
+type naming int
+
+const (
+	unnamed naming = iota
+	beingNamed
+	isNamed
+)
 
 // noValue is what AWS::NoValue stands for: the property is not there.
 const noValue = "\x00AWS::NoValue"
@@ -63,7 +81,18 @@ func (s *scope) eval(n *node) (*node, error) {
 		}
 		return out, nil
 	}
+	if n.scalar != nil && strings.Contains(*n.scalar, "{{resolve:") {
+		return nil, n.fail("the local cloud resolves no dynamic references, there is no Parameter Store or Secrets Manager: make %q a parameter and give it with --parameter NAME=VALUE", *n.scalar)
+	}
 	return n, nil
+}
+
+// of evaluates the properties of a resource.
+func (s *scope) of(res *resource, n *node) (*node, error) {
+	outer := s.using
+	s.using = res
+	defer func() { s.using = outer }()
+	return s.eval(n)
 }
 
 func (s *scope) apply(n *node) (*node, error) {
@@ -75,6 +104,9 @@ func (s *scope) apply(n *node) (*node, error) {
 	case "Ref":
 		if argument.scalar == nil {
 			return nil, n.fail("Ref takes a name, not %s", argument.kind())
+		}
+		if p := s.parameters[*argument.scalar]; p != nil {
+			return s.literal(n, p), nil
 		}
 		return text(s.ref(n, *argument.scalar))
 	case "GetAtt":
@@ -156,6 +188,11 @@ func (s *scope) apply(n *node) (*node, error) {
 			return nil, n.fail("Select: there is no element %q in a list of %d", index, len(list.list))
 		}
 		return list.list[i], nil
+	case "FindInMap":
+		return s.findInMap(n, argument)
+	case "Base64":
+		plain, err := s.text(argument)
+		return text(base64.StdEncoding.EncodeToString([]byte(plain)), err)
 	}
 	return nil, n.fail("%s can stand in Conditions only", n.intrinsic)
 }
@@ -188,8 +225,11 @@ func (s *scope) ref(at *node, name string) (string, error) {
 	case "AWS::NoValue":
 		return noValue, nil
 	}
-	if v, ok := s.parameters[name]; ok {
-		return v, nil
+	if v := s.parameters[name]; v != nil {
+		if v.scalar == nil {
+			return "", at.fail("the parameter %s is a list, and a string is needed here: use Join or Select", name)
+		}
+		return *v.scalar, nil
 	}
 	r, err := s.resource(at, name)
 	if err != nil {
@@ -212,10 +252,26 @@ func (s *scope) attribute(at *node, name string) (string, error) {
 }
 
 func (s *scope) resource(at *node, name string) (*resource, error) {
-	if r := s.resources[name]; r != nil {
-		return r, nil
+	r := s.resources[name]
+	if r == nil {
+		return nil, at.fail("there is no parameter or resource %s in this template, or its condition does not hold", name)
 	}
-	return nil, at.fail("there is no parameter or resource %s in this template, or its condition does not hold", name)
+	if s.using != nil {
+		s.using.need(name, at)
+	}
+	return r, s.name(r)
+}
+
+// literal is a value of the template where it is used.
+func (s *scope) literal(at, value *node) *node {
+	out := &node{file: at.file, line: at.line, scalar: value.scalar}
+	if value.list != nil {
+		out.list = []*node{}
+	}
+	for _, e := range value.list {
+		out.list = append(out.list, s.literal(at, e))
+	}
+	return out
 }
 
 // sub replaces ${Name}, ${Name.Attribute} and the variables of its second argument; ${!X} is ${X}.

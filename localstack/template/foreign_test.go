@@ -53,7 +53,7 @@ func TestForeignTemplate(t *testing.T) {
 		t.Errorf("Draw's variables = %v, want %v", draw.Env, want)
 	}
 	join, _ := stack.FunctionNamed("Join")
-	if join.Folder != "join" || join.Timeout != 3*time.Second || join.MemoryMB != 128 {
+	if join.Folder != "functions/join" || join.Timeout != 3*time.Second || join.MemoryMB != 128 {
 		t.Errorf("Join = %+v, want Lambda's defaults", join)
 	}
 	if want := map[string]string{"Url": "ws://localhost:4566/v1"}; !maps.Equal(stack.Outputs, want) {
@@ -75,12 +75,10 @@ func TestForeignTemplateThatLacks(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, test := range []struct{ name, old, new, want string }{
-		{"an API by hand", "Type: AWS::Serverless::WebSocketApi", "Type: AWS::ApiGatewayV2::Api #!", "AWS::ApiGatewayV2::Api: it knows"},
-		{"an HTTP API", "Type: AWS::Serverless::WebSocketApi", "Type: AWS::Serverless::HttpApi #!", "AWS::Serverless::HttpApi"},
-		{"a simple table", "Type: AWS::DynamoDB::Table", "Type: AWS::Serverless::SimpleTable #!", "AWS::Serverless::SimpleTable"},
-		{"a function's events", "      Timeout: 5", "      Events: {} #!", "does not know Events in AWS::Serverless::Function"},
-		{"another language", "Runtime: provided.al2\n", "Runtime: nodejs24.x #!\n", "Go functions only"},
-		{"code elsewhere", "CodeUri: ./functions/join/", "CodeUri: onconnect/ #!", "functions/NAME"},
+		{"an HTTP API", "Type: AWS::Serverless::WebSocketApi", "Type: AWS::Serverless::HttpApi #!", "AWS::Serverless::HttpApi: it knows"},
+		{"another event", "      Timeout: 5", "      Events: { Nightly: { Type: Schedule #!\n } }", "events of type DynamoDB, not Schedule"},
+		{"another language", "Runtime: provided.al2\n", "Runtime: nodejs24.x #!\n", "has the runtime nodejs24.x: the local cloud runs Go functions only"},
+		{"code in a bucket", "CodeUri: ./functions/join/", "CodeUri: s3://code/join.zip #!", "builds functions from a folder"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			text := strings.Replace(string(data), test.old, test.new, 1)

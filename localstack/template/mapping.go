@@ -7,17 +7,86 @@ import (
 	"github.com/duet-chat/duet/localstack/streams"
 )
 
+// mappingSchema is what a mapping and a function's event have in common.
+func mappingSchema() schema {
+	return with(names(
+		"StartingPosition", "BatchSize", "MaximumBatchingWindowInSeconds", "ParallelizationFactor", "FunctionResponseTypes",
+		"BisectBatchOnFunctionError", "MaximumRetryAttempts", "MaximumRecordAgeInSeconds", "Enabled",
+	), schema{
+		"DestinationConfig": {"OnFailure": names("Type", "Destination")}, "FilterCriteria": {"Filters": names("Pattern")},
+	})
+}
+
 func (r *reader) readMapping(res *resource, p *node) error {
-	m := streams.Mapping{Name: res.id}
-	var err error
-	if m.Function, err = r.functionOf(p, "FunctionName"); err != nil {
+	function, err := r.functionOf(p, "FunctionName")
+	if err != nil {
 		return err
 	}
-	if m.StreamARN, err = p.need("EventSourceArn"); err != nil {
+	return r.addMapping(res.id, function, "EventSourceArn", p)
+}
+
+// readAllEvents reads the functions' events, once tables, functions and queues are known.
+func (r *reader) readAllEvents() error {
+	for _, res := range r.resources {
+		if res.kind != "AWS::Serverless::Function" || res.properties.at("Events") == nil {
+			continue
+		}
+		p, err := r.evaluated(res)
+		if err != nil {
+			return err
+		}
+		if err := r.readEvents(res, res.ref, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readEvents reads what a function is invoked by. Each event makes a mapping of its own, as SAM names it.
+// Source: SAM developer guide, "DynamoDB" under EventSource.
+func (r *reader) readEvents(res *resource, function string, p *node) error {
+	events := p.at("Events")
+	if events == nil {
+		return nil
+	}
+	if events.members == nil {
+		return events.fail("Events must be a map, this is %s", events.kind())
+	}
+	for _, name := range events.keys {
+		n := events.members[name]
+		if err := known(n, "an event", "Type", "Properties"); err != nil {
+			return err
+		}
+		kind, err := n.need("Type")
+		if err != nil {
+			return err
+		}
+		if kind != "DynamoDB" {
+			return n.at("Type").fail("the local cloud knows events of type DynamoDB, not %s: the routes of a WebSocket API stand with the API", kind)
+		}
+		properties := n.at("Properties")
+		if properties == nil {
+			return n.fail("the event %s has no Properties", name)
+		}
+		if err := with(names("Stream"), mappingSchema()).check(properties, "a DynamoDB event"); err != nil {
+			return err
+		}
+		if err := r.addMapping(res.id+name, function, "Stream", properties); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addMapping adds a mapping of the stream in a property to a function.
+func (r *reader) addMapping(name, function, stream string, p *node) error {
+	m := streams.Mapping{Name: name, Function: function}
+	var err error
+	if m.StreamARN, err = p.need(stream); err != nil {
 		return err
 	}
 	if !strings.Contains(m.StreamARN, ":dynamodb:") {
-		return p.at("EventSourceArn").fail("the local cloud knows mappings of DynamoDB streams only, not of %s", m.StreamARN)
+		return p.at(stream).fail("the local cloud knows mappings of DynamoDB streams only, not of %s", m.StreamARN)
 	}
 	start, err := p.need("StartingPosition")
 	if err != nil {

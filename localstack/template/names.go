@@ -8,24 +8,55 @@ import (
 	"github.com/duet-chat/duet/localstack/cognito"
 )
 
-// name gives a resource what others can refer to. A table's stream is known when it is made.
+// name gives a resource what others can refer to, once. A table's stream is known when it is made.
 func (r *reader) name(res *resource) error {
+	switch res.named {
+	case isNamed:
+		return nil
+	case beingNamed:
+		return res.node.fail("the name of %s depends on itself: write it out", res.id)
+	}
+	res.named = beingNamed
+	defer func() { res.named = isNamed }()
+	return r.nameNow(res)
+}
+
+func (r *reader) nameNow(res *resource) (err error) {
 	id := res.id
 	arn := func(service, rest string) string {
 		return fmt.Sprintf("arn:aws:%s:%s:%s:%s", service, r.Region, r.Account, rest)
 	}
 	res.ref, res.attributes = id, map[string]string{}
 	switch res.kind {
-	case "AWS::Serverless::Function":
-		res.attributes["Arn"] = arn("lambda", "function:"+id)
-	case "AWS::DynamoDB::Table":
-		res.ref = r.nameOf(res, "TableName")
+	case "AWS::Serverless::Function", "AWS::Lambda::Function":
+		if res.ref, err = r.ownName(res, "FunctionName", id); err != nil {
+			return err
+		}
+		res.attributes["Arn"] = arn("lambda", "function:"+res.ref)
+	case "AWS::DynamoDB::Table", "AWS::Serverless::SimpleTable":
+		if res.ref, err = r.ownName(res, "TableName", r.Stack+"-"+id); err != nil {
+			return err
+		}
 		res.attributes["Arn"] = arn("dynamodb", "table/"+res.ref)
-	case "AWS::Serverless::WebSocketApi":
+	case "AWS::Serverless::WebSocketApi", "AWS::ApiGatewayV2::Api":
 		res.ref = apiID(r.Stack, id)
 		res.attributes["ApiEndpoint"] = fmt.Sprintf("wss://%s.execute-api.%s.%s", res.ref, r.Region, urlSuffix)
 		res.attributes["ApiId"] = res.ref
-		return r.nameRoutes(res)
+		if res.kind == "AWS::Serverless::WebSocketApi" {
+			return r.nameRoutes(res)
+		}
+	case routeKind:
+		res.attributes["RouteId"] = id
+	case integrationKind:
+		res.attributes["IntegrationId"] = id
+	case authorizerKind:
+		res.attributes["AuthorizerId"] = id
+	case deploymentKind:
+		res.attributes["DeploymentId"] = id
+	case stageKind:
+		if res.ref, err = r.ownName(res, "StageName", ""); err != nil {
+			return err
+		}
 	case "AWS::Cognito::UserPool":
 		pool := cognito.PoolID(r.Region, r.Stack+"-"+id)
 		host := fmt.Sprintf("cognito-idp.%s.%s/%s", r.Region, urlSuffix, pool)
@@ -37,7 +68,10 @@ func (r *reader) name(res *resource) error {
 		res.ref = cognito.ClientID(r.Stack + "-" + id)
 		res.attributes["ClientId"] = res.ref
 	case "AWS::SQS::Queue":
-		name := r.nameOf(res, "QueueName")
+		name, err := r.ownName(res, "QueueName", r.Stack+"-"+id)
+		if err != nil {
+			return err
+		}
 		res.ref = fmt.Sprintf("https://sqs.%s.%s/%s/%s", r.Region, urlSuffix, r.Account, name)
 		res.attributes = map[string]string{"Arn": arn("sqs", name), "QueueName": name, "QueueUrl": res.ref}
 	case "AWS::Logs::LogGroup":
@@ -46,20 +80,32 @@ func (r *reader) name(res *resource) error {
 	return nil
 }
 
-// nameOf is the name that a property gives a resource, or the one that it gets without.
-func (r *reader) nameOf(res *resource, property string) string {
-	if n := res.properties.members[property]; n != nil && n.scalar != nil {
-		return *n.scalar
+// ownName is the name that a resource's property gives it, or the one that it has without.
+func (r *reader) ownName(res *resource, property, otherwise string) (string, error) {
+	n := res.properties.members[property]
+	if n == nil {
+		return otherwise, nil
 	}
-	return r.Stack + "-" + res.id
+	v, err := r.scope.of(res, n)
+	switch {
+	case err != nil:
+		return "", err
+	case v.scalar == nil:
+		return "", v.fail("%s must be a string, this is %s", property, v.kind())
+	case *v.scalar == noValue:
+		return otherwise, nil
+	}
+	return *v.scalar, nil
 }
 
 // nameRoutes names what SAM makes of an API: a route resource for each route, and the stage. SAM
 // takes letters and digits only, and lets a route replace another whose name is the same.
 func (r *reader) nameRoutes(res *resource) error {
-	if stage := res.properties.members["StageName"]; stage != nil && stage.scalar != nil {
-		res.attributes["Stage"] = *stage.scalar
+	stage, err := r.ownName(res, "StageName", "default")
+	if err != nil {
+		return err
 	}
+	res.attributes["Stage"] = stage
 	routes := res.properties.members["Routes"]
 	if routes == nil {
 		return nil
@@ -79,13 +125,19 @@ func (r *reader) nameRoutes(res *resource) error {
 			return n.fail("the routes %s and %s are both named %s by SAM, which lets one replace the other: rename one", other, key, id)
 		}
 		named[id] = key
-		r.scope.resources[id] = &resource{id: id, kind: routeKind, ref: res.id + " " + key, node: n}
+		r.scope.resources[id] = &resource{id: id, kind: routeKind, ref: res.id + " " + key, node: n, named: isNamed}
 	}
 	return nil
 }
 
-// routeKind is the type of the resources that SAM makes of an API's routes.
-const routeKind = "AWS::ApiGatewayV2::Route"
+// Types that an API is made of without SAM; SAM makes routes of its own kind of API.
+const (
+	routeKind       = "AWS::ApiGatewayV2::Route"
+	integrationKind = "AWS::ApiGatewayV2::Integration"
+	authorizerKind  = "AWS::ApiGatewayV2::Authorizer"
+	deploymentKind  = "AWS::ApiGatewayV2::Deployment"
+	stageKind       = "AWS::ApiGatewayV2::Stage"
+)
 
 const alphanumeric = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 

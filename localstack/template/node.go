@@ -3,6 +3,7 @@ package template
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -62,7 +63,14 @@ func parse(file string) (*node, error) {
 var intrinsics = map[string]string{
 	"Ref": "Ref", "Condition": "Condition", "Fn::Sub": "Sub", "Fn::GetAtt": "GetAtt", "Fn::If": "If",
 	"Fn::Equals": "Equals", "Fn::Not": "Not", "Fn::And": "And", "Fn::Or": "Or", "Fn::Join": "Join",
-	"Fn::Select": "Select", "Fn::Split": "Split",
+	"Fn::Select": "Select", "Fn::Split": "Split", "Fn::FindInMap": "FindInMap", "Fn::Base64": "Base64",
+}
+
+// unavailable are functions whose value only AWS has.
+var unavailable = map[string]string{
+	"ImportValue": "the exports of other stacks are not here: make it a parameter and give it with --parameter NAME=VALUE",
+	"GetAZs":      "there are no Availability Zones here: leave out what needs them",
+	"Transform":   "macros run on AWS only: write out what it makes",
 }
 
 func convert(file string, y ast.Node) (*node, error) {
@@ -139,6 +147,9 @@ func (n *node) call(name string, argument *node) (*node, error) {
 	for _, short := range intrinsics {
 		known = known || short == name
 	}
+	if why := unavailable[name]; why != "" {
+		return nil, n.fail("the local cloud cannot evaluate %s: %s", name, why)
+	}
 	if !known {
 		return nil, n.fail("the local cloud does not know the intrinsic function %s: it knows %s", name, strings.Join(sortedValues(intrinsics), ", "))
 	}
@@ -153,6 +164,8 @@ func sortedValues(m map[string]string) []string {
 	slices.Sort(values)
 	return values
 }
+
+func sortedKeys(m map[string]*node) []string { return slices.Sorted(maps.Keys(m)) }
 
 func (n *node) kind() string {
 	switch {

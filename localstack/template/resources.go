@@ -2,12 +2,8 @@ package template
 
 import (
 	"maps"
-	"path"
-	"strconv"
-	"strings"
 
 	"github.com/duet-chat/duet/localstack/dynamodb"
-	"github.com/duet-chat/duet/localstack/lambda"
 )
 
 // kind is a type of resources: the properties that are known, whether they mean something here or
@@ -26,18 +22,40 @@ var kinds map[string]kind
 func init() {
 	// Filled here, since the functions refer to the map.
 	kinds = map[string]kind{
-		"AWS::Serverless::Function": {functions, with(names(
-			"CodeUri", "Handler", "Runtime", "Architectures", "MemorySize", "Timeout", "Policies", "Description",
-			"FunctionName", "Role", "Tags", "Tracing", "LoggingConfig", "ReservedConcurrentExecutions", "EphemeralStorage", "AutoPublishAlias", "PropagateTags",
-		), schema{"Environment": names("Variables")}), (*reader).readFunction},
+		"AWS::Serverless::Function": {functions, functionSchema(names(
+			"CodeUri", "InlineCode", "ImageUri", "Tracing", "Policies", "Events", "AutoPublishAlias", "AutoPublishAliasAllProperties", "AutoPublishCodeSha256",
+			"ProvisionedConcurrencyConfig", "DeploymentPreference", "EventInvokeConfig", "VersionDescription", "VersionDeletionPolicy",
+			"AssumeRolePolicyDocument", "PermissionsBoundary", "RolePath", "PropagateTags",
+		)), (*reader).readFunction},
+		"AWS::Lambda::Function": {functions, functionSchema(names("Code", "TracingConfig")), (*reader).readFunction},
 		"AWS::Serverless::WebSocketApi": {rest, names(
 			"Name", "Description", "RouteSelectionExpression", "StageName", "Auth", "DefaultRouteSettings", "RouteSettings", "Routes",
 			"AccessLogSettings", "Tags", "PropagateTags", "DisableExecuteApiEndpoint", "IpAddressType",
 		), (*reader).readAPI},
 		"AWS::ApiGatewayV2::RouteResponse": {rest, names("ApiId", "RouteId", "RouteResponseKey", "ModelSelectionExpression"), (*reader).readRouteResponse},
+		"AWS::ApiGatewayV2::Api": {rest, names(
+			"Name", "Description", "ProtocolType", "RouteSelectionExpression", "DisableExecuteApiEndpoint", "DisableSchemaValidation", "IpAddressType", "Version", "Tags",
+		), (*reader).readRawAPI},
+		routeKind: {rest, names(
+			"ApiId", "RouteKey", "AuthorizationType", "AuthorizerId", "OperationName", "Target", "RouteResponseSelectionExpression", "ApiKeyRequired",
+		), (*reader).readRawPart},
+		integrationKind: {rest, names(
+			"ApiId", "IntegrationType", "IntegrationUri", "IntegrationMethod", "TimeoutInMillis", "Description", "PassthroughBehavior", "PayloadFormatVersion",
+			"ContentHandlingStrategy", "ConnectionType", "CredentialsArn",
+		), (*reader).readRawPart},
+		authorizerKind: {rest, names(
+			"ApiId", "AuthorizerType", "AuthorizerUri", "IdentitySource", "Name", "AuthorizerCredentialsArn", "AuthorizerResultTtlInSeconds",
+		), (*reader).readRawPart},
+		deploymentKind: {rest, names("ApiId", "Description", "StageName"), (*reader).readRawPart},
+		stageKind: {rest, names(
+			"ApiId", "StageName", "DeploymentId", "AutoDeploy", "Description", "DefaultRouteSettings", "RouteSettings", "AccessLogSettings", "StageVariables", "Tags",
+		), (*reader).readRawPart},
+		"AWS::Serverless::SimpleTable": {tables, with(names(
+			"TableName", "PointInTimeRecoverySpecification", "SSESpecification", "Tags",
+		), schema{"PrimaryKey": names("Name", "Type"), "ProvisionedThroughput": throughput}), (*reader).readSimpleTable},
 		"AWS::DynamoDB::Table": {tables, with(names(
 			"TableName", "BillingMode", "PointInTimeRecoverySpecification", "SSESpecification",
-			"DeletionProtectionEnabled", "TableClass", "Tags", "OnDemandThroughput", "ContributorInsightsSpecification",
+			"DeletionProtectionEnabled", "TableClass", "Tags", "OnDemandThroughput", "ContributorInsightsSpecification", "WarmThroughput", "ResourcePolicy",
 		), schema{
 			"AttributeDefinitions": names("AttributeName", "AttributeType"), "KeySchema": keySchema, "ProvisionedThroughput": throughput,
 			"LocalSecondaryIndexes":   {"IndexName": nil, "KeySchema": keySchema, "Projection": projection},
@@ -45,12 +63,7 @@ func init() {
 			"StreamSpecification":     names("StreamViewType"),
 			"TimeToLiveSpecification": names("AttributeName", "Enabled"),
 		}), (*reader).readTable},
-		"AWS::Lambda::EventSourceMapping": {rest, with(names(
-			"FunctionName", "EventSourceArn", "StartingPosition", "BatchSize", "MaximumBatchingWindowInSeconds", "ParallelizationFactor",
-			"FunctionResponseTypes", "BisectBatchOnFunctionError", "MaximumRetryAttempts", "MaximumRecordAgeInSeconds", "Enabled", "Tags",
-		), schema{
-			"DestinationConfig": {"OnFailure": names("Destination")}, "FilterCriteria": {"Filters": names("Pattern")},
-		}), (*reader).readMapping},
+		"AWS::Lambda::EventSourceMapping": {rest, with(names("FunctionName", "EventSourceArn", "Tags"), mappingSchema()), (*reader).readMapping},
 		"AWS::SQS::Queue": {functions, names(
 			"QueueName", "MessageRetentionPeriod", "SqsManagedSseEnabled", "VisibilityTimeout", "Tags", "KmsMasterKeyId",
 			"DelaySeconds", "ReceiveMessageWaitTimeSeconds", "MaximumMessageSize",
@@ -68,7 +81,7 @@ func init() {
 			"UserPoolId", "ClientName", "GenerateSecret", "ExplicitAuthFlows", "AccessTokenValidity", "IdTokenValidity", "RefreshTokenValidity",
 			"EnableTokenRevocation", "PreventUserExistenceErrors",
 		), schema{"TokenValidityUnits": names("AccessToken", "IdToken", "RefreshToken")}), (*reader).readPoolClient},
-		"AWS::Lambda::Permission":    {rest, names("Action", "FunctionName", "Principal", "SourceArn", "SourceAccount"), deployOnly},
+		"AWS::Lambda::Permission":    {rest, names("Action", "FunctionName", "Principal", "SourceArn", "SourceAccount"), (*reader).readPermission},
 		"AWS::Logs::LogGroup":        {rest, names("LogGroupName", "RetentionInDays", "KmsKeyId", "LogGroupClass", "Tags"), deployOnly},
 		"AWS::CloudWatch::Dashboard": {rest, names("DashboardName", "DashboardBody"), deployOnly},
 		"AWS::CloudWatch::Alarm": {rest, names(
@@ -89,80 +102,6 @@ var (
 func with(s, more schema) schema {
 	maps.Copy(s, more)
 	return s
-}
-
-func (r *reader) readFunction(res *resource, p *node) error {
-	global := func(name string) *node {
-		if n := p.at(name); n != nil || r.globals == nil {
-			return n
-		}
-		return r.globals.at(name)
-	}
-	number := func(name string, otherwise int) (int, error) {
-		n := global(name)
-		if n == nil {
-			return otherwise, nil
-		}
-		v, err := r.scope.text(n)
-		if err != nil {
-			return 0, err
-		}
-		i, err := strconv.Atoi(v)
-		if err != nil {
-			return 0, n.fail("%s must be an integer, not %q", name, v)
-		}
-		return i, nil
-	}
-	if n := global("Runtime"); n == nil {
-		return p.fail("the function %s has no Runtime: give it provided.al2023", res.id)
-	} else if n.scalar == nil || !strings.HasPrefix(*n.scalar, "provided.") {
-		return n.fail("the function %s has no runtime provided.al2023: the local cloud runs Go functions only", res.id)
-	}
-	uri, err := p.need("CodeUri")
-	if err != nil {
-		return err
-	}
-	// The local cloud finds a function's code by the folder alone, as processes and in-process.
-	if path.Dir(path.Clean(uri)) != "functions" {
-		return p.at("CodeUri").fail("CodeUri is %q: the local cloud runs functions whose code is in functions/NAME", uri)
-	}
-	// Defaults: Lambda's. Source: Lambda API reference, CreateFunction.
-	timeout, err := number("Timeout", 3)
-	if err != nil {
-		return err
-	}
-	memory, err := number("MemorySize", 128)
-	if err != nil {
-		return err
-	}
-	f := lambda.Function{Name: res.id, Folder: path.Base(uri), Timeout: seconds(timeout), MemoryMB: memory, Env: map[string]string{}}
-	var sources []*node
-	if r.globals != nil {
-		sources = append(sources, r.globals.at("Environment"))
-	}
-	for _, source := range append(sources, p.at("Environment")) {
-		if source == nil || source.at("Variables") == nil {
-			continue
-		}
-		variables, err := r.scope.eval(source.at("Variables"))
-		if err != nil {
-			return err
-		}
-		for _, key := range variables.keys {
-			value, err := variables.str(key, "")
-			if err != nil {
-				return err
-			}
-			f.Env[key] = r.local(value)
-		}
-	}
-	statements, err := readPolicies(p)
-	if err != nil {
-		return err
-	}
-	r.stack.Policies[f.Name] = statements
-	r.stack.Functions = append(r.stack.Functions, f)
-	return nil
 }
 
 func (r *reader) readTable(res *resource, p *node) error {
@@ -194,6 +133,41 @@ func (r *reader) readTable(res *resource, p *node) error {
 			}
 		}
 	}
+	return r.makeTable(res, spec)
+}
+
+// readSimpleTable reads SAM's short form of a table with a partition key alone.
+// Source: SAM developer guide, "AWS::Serverless::SimpleTable".
+func (r *reader) readSimpleTable(res *resource, p *node) error {
+	name, kind := "id", "String"
+	if key := p.at("PrimaryKey"); key != nil {
+		var err error
+		if name, err = key.need("Name"); err != nil {
+			return err
+		}
+		if kind, err = key.need("Type"); err != nil {
+			return err
+		}
+	}
+	short := map[string]string{"String": "S", "Number": "N", "Binary": "B"}[kind]
+	if short == "" {
+		return p.at("PrimaryKey").fail("Type must be String, Number or Binary, not %q", kind)
+	}
+	spec := dynamodb.TableSpec{
+		TableName: res.ref, BillingMode: "PAY_PER_REQUEST",
+		AttributeDefinitions: []dynamodb.AttributeDefinition{{AttributeName: name, AttributeType: short}},
+		KeySchema:            []dynamodb.KeyElement{{AttributeName: name, KeyType: "HASH"}},
+	}
+	if p.at("ProvisionedThroughput") != nil {
+		spec.BillingMode = "PROVISIONED"
+		if err := p.into(&spec, "ProvisionedThroughput"); err != nil {
+			return err
+		}
+	}
+	return r.makeTable(res, spec)
+}
+
+func (r *reader) makeTable(res *resource, spec dynamodb.TableSpec) error {
 	info, err := r.CreateTable(spec)
 	if err != nil {
 		return res.node.fail("table %s: %v", res.id, err)

@@ -21,7 +21,10 @@ func TestRefusedAtEveryDepth(t *testing.T) {
 		{"global environment", "Globals:\n  Function:\n    Environment:\n      Vars: {} #!\nResources:" + function, "Vars in Globals.Function.Environment"},
 		{"globals of the API", "Globals:\n  WebSocketApi: {} #!\nResources:" + function, "does not know WebSocketApi in Globals"},
 		{"environment without variables", code("CodeUri: functions/work\n      Environment: { LEVEL: high } #!"), "does not know LEVEL in AWS::Serverless::Function.Environment"},
-		{"code elsewhere", code("CodeUri: lib/work #!"), "functions/NAME"},
+		{"code in a bucket", code("CodeUri: { Bucket: b, Key: k } #!"), "packaged already"},
+		{"code of an image", code("PackageType: Image #!"), "container image"},
+		{"code in the template", code("InlineCode: x #!"), "InlineCode"},
+		{"global of an API", "Globals:\n  WebSocketApi: {} #!\nResources:" + function, "does not know WebSocketApi in Globals"},
 		{"outputs no map", "Resources:" + function + "Outputs: [a] #!\n", "must be a map"},
 
 		{"keys no list", table("KeySchema: { AttributeName: id, KeyType: HASH } #!"), "must be a list"},

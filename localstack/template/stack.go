@@ -25,7 +25,9 @@ const urlSuffix = "amazonaws.com"
 // Options of reading a template.
 type Options struct {
 	// Parameters by name override the template's defaults.
-	Parameters             map[string]string
+	Parameters map[string]string
+	// Suggested are values for parameters that the template may have or not.
+	Suggested              map[string]string
 	Stack, Region, Account string
 	// Host is where the local cloud answers, as in localhost:4566.
 	Host string
@@ -43,6 +45,8 @@ type Stack struct {
 	Queues   []sqs.Queue
 	Pools    []cognito.Pool
 	Outputs  map[string]string
+	// Warnings say what is run differently than it stands there, each with its file and line.
+	Warnings []string
 }
 
 // FunctionNamed finds a function by its name.
@@ -71,21 +75,37 @@ func Load(file string, o Options) (*Stack, error) {
 	}
 	r := &reader{Options: o, stack: &Stack{Outputs: map[string]string{}, Policies: map[string][]Statement{}}}
 	r.scope = &scope{
-		parameters: map[string]string{}, conditions: map[string]*node{}, resources: map[string]*resource{},
+		parameters: map[string]*node{}, conditions: map[string]*node{}, resources: map[string]*resource{},
 		region: o.Region, account: o.Account, stack: o.Stack, deciding: map[string]bool{},
+		name: r.name,
 	}
 	if err := known(root, "a template", "AWSTemplateFormatVersion", "Transform", "Description", "Metadata", "Parameters", "Mappings", "Conditions", "Globals", "Resources", "Outputs"); err != nil {
 		return nil, err
 	}
-	if m := root.members["Mappings"]; m != nil {
-		return nil, m.fail("the local cloud does not know Mappings: use Parameters or Conditions")
-	}
-	for _, read := range []func(*node) error{r.readParameters, r.readConditions, r.readGlobals, r.readResources, r.readOutputs} {
+	for _, read := range []func(*node) error{r.readTransform, r.readParameters, r.readMappings, r.readConditions, r.readGlobals, r.readResources, r.readOutputs} {
 		if err := read(root); err != nil {
 			return nil, err
 		}
 	}
 	return r.stack, nil
+}
+
+// readTransform refuses macros other than SAM: what they make of the template cannot be known here.
+func (r *reader) readTransform(root *node) error {
+	t := root.members["Transform"]
+	if t == nil {
+		return nil
+	}
+	all := []*node{t}
+	if t.list != nil {
+		all = t.list
+	}
+	for _, n := range all {
+		if n.scalar == nil || *n.scalar != "AWS::Serverless-2016-10-31" {
+			return n.fail("the local cloud knows the Transform AWS::Serverless-2016-10-31 only: write out what another one makes")
+		}
+	}
+	return nil
 }
 
 func (r *reader) readConditions(root *node) error {
@@ -108,7 +128,8 @@ func (r *reader) readGlobals(root *node) error {
 	if g == nil {
 		return nil
 	}
-	if err := known(g, "Globals", "Function"); err != nil {
+	// Those of types that no template here can have mean nothing, as on AWS.
+	if err := known(g, "Globals", "Function", "SimpleTable", "Api", "HttpApi", "StateMachine", "LayerVersion"); err != nil {
 		return err
 	}
 	if r.globals = g.members["Function"]; r.globals == nil {
@@ -147,19 +168,31 @@ func (r *reader) readResources(root *node) error {
 		if err := known(res.properties, kind, slices.Collect(maps.Keys(kinds[kind].properties))...); err != nil {
 			return err
 		}
-		if err := r.name(res); err != nil {
-			return err
-		}
 		r.resources = append(r.resources, res)
 		r.scope.resources[id] = res
 	}
+	for _, res := range r.resources {
+		if err := r.name(res); err != nil {
+			return err
+		}
+	}
+	for _, res := range r.resources {
+		if err := r.readDependsOn(res, all.keys); err != nil {
+			return err
+		}
+	}
 	// What others refer to is read first: tables have streams, functions use all of them.
 	for _, phase := range []int{tables, functions, rest} {
+		if phase == rest {
+			if err := r.readAllEvents(); err != nil {
+				return err
+			}
+		}
 		for _, res := range r.resources {
 			if kinds[res.kind].phase != phase {
 				continue
 			}
-			properties, err := r.scope.eval(res.properties)
+			properties, err := r.evaluated(res)
 			if err != nil {
 				return err
 			}
@@ -171,8 +204,11 @@ func (r *reader) readResources(root *node) error {
 			}
 		}
 	}
-	return nil
+	return r.checkCircles()
 }
+
+// evaluated is a resource's properties without intrinsic functions.
+func (r *reader) evaluated(res *resource) (*node, error) { return r.scope.of(res, res.properties) }
 
 // Phases of reading.
 const (
@@ -232,17 +268,4 @@ func (r *reader) readOutputs(root *node) error {
 		r.stack.Outputs[name] = r.local(value)
 	}
 	return nil
-}
-
-// functionOf is the name in a function's ARN or Ref; it must be one of the stack's.
-func (r *reader) functionOf(n *node, name string) (string, error) {
-	v, err := n.need(name)
-	if err != nil {
-		return "", err
-	}
-	id := v[strings.LastIndexByte(v, ':')+1:]
-	if res := r.scope.resources[id]; res == nil || res.kind != "AWS::Serverless::Function" {
-		return "", n.at(name).fail("%s is %q, which is no function of this template", name, v)
-	}
-	return id, nil
 }

@@ -64,7 +64,7 @@ func TestProductsTemplate(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, folder := range folders {
-		if !slices.ContainsFunc(stack.Functions, func(f lambda.Function) bool { return f.Folder == folder.Name() }) {
+		if !slices.ContainsFunc(stack.Functions, func(f lambda.Function) bool { return f.Folder == "functions/"+folder.Name() }) {
 			t.Errorf("functions/%s is not in the template", folder.Name())
 		}
 	}
@@ -150,7 +150,19 @@ func TestBadTemplates(t *testing.T) {
 		want       string // part of the message
 	}{
 		{"unknown section", "Hooks: {} #!\nResources:" + function, nil, "does not know Hooks"},
-		{"mappings", "Mappings: {} #!\nResources:" + function, nil, "use Parameters or Conditions"},
+		{"mappings no map", "Mappings: [A] #!\nResources:" + function, nil, "must be a map"},
+		{"a mapping of one level", "Mappings:\n  Sizes:\n    small: 3 #!\nResources:" + function, nil, "a map of maps"},
+		{"FindInMap without mappings", output("!FindInMap [Sizes, small, memory] #!"), nil, "no Mappings"},
+		{"FindInMap of nothing", "Mappings: { Sizes: { small: { memory: 3 } } }\n" + output("!FindInMap [Sizes, large, memory] #!"), nil, `no "large", there are small`},
+		{"another macro", "Transform: [AWS::Serverless-2016-10-31, AWS::LanguageExtensions] #!\nResources:" + function, nil, "AWS::Serverless-2016-10-31 only"},
+		{"a value of AWS's", output("'{{resolve:ssm:/chat/key}}' #!"), nil, "no Parameter Store"},
+		{"a parameter of AWS's", "Parameters:\n  Key: #!\n    Type: AWS::SSM::Parameter::Value<String>\n    Default: /chat/key\nResources:" + function, nil, "--parameter Key=VALUE"},
+		{"a parameter too short", "Parameters:\n  Key: #!\n    Type: String\n    Default: ab\n    MinLength: 3\nResources:" + function, nil, "at least 3"},
+		{"a parameter of another pattern", "Parameters:\n  Key: #!\n    Type: String\n    Default: a1\n    AllowedPattern: '[a-z]+'\nResources:" + function, nil, "must match [a-z]+"},
+		{"a list where a string is", "Parameters: { Names: { Type: CommaDelimitedList, Default: 'a,b' } }\n" + output("!Sub '${Names}' #!"), nil, "use Join or Select"},
+		{"depends on nothing", "Resources:" + function + "    DependsOn: Nothing #!\n", nil, "no resource of this template"},
+		{"a name that depends on itself", "Resources:\n  Log: #!\n    Type: AWS::DynamoDB::Table\n    Properties:\n      TableName: !Sub '${Log}-2'\n", nil, "depends on itself"},
+		{"a circle", "Resources:" + function + "    DependsOn: Other\n  Other:\n    Type: AWS::SQS::Queue\n    DependsOn: Third\n  Third:\n    Type: AWS::SQS::Queue\n    Properties:\n      QueueName: !Sub '${Work}-queue' #!\n", nil, "circular dependency: Work → Other → Third → Work"},
 		{"no resources", "Description: nothing #!\n", nil, "has no Resources"},
 		{"parameters no map", "Parameters: [A] #!\nResources:" + function, nil, "must be a map"},
 		{"parameter without a value", "Parameters:\n  Size: #!\n    Type: String\nResources:" + function, nil, "--parameter Size=VALUE"},
@@ -163,7 +175,7 @@ func TestBadTemplates(t *testing.T) {
 		{"parameter too small", "Parameters:\n  Size: #!\n    Type: Number\n    Default: 3\n    MinValue: 1\nResources:" + function, map[string]string{"Size": "0"}, "at least 1"},
 		{"parameter too large", "Parameters:\n  Size: #!\n    Type: Number\n    Default: 3\n    MaxValue: 9\nResources:" + function, map[string]string{"Size": "10"}, "at most 9"},
 		{"unknown parameter", "Description: x #!\nResources:" + function, map[string]string{"Sise": "3"}, "no parameter Sise"},
-		{"globals unknown", "Globals:\n  Api: {} #!\nResources:" + function, nil, "does not know Api"},
+		{"globals unknown", "Globals:\n  Apis: {} #!\nResources:" + function, nil, "does not know Apis"},
 		{"global property unknown", "Globals:\n  Function:\n    Layers: [x] #!\nResources:" + function, nil, "does not know Layers"},
 
 		{"type unknown", "Resources:\n  Bucket:\n    Type: AWS::S3::Bucket #!\n", nil, "does not know resources of type AWS::S3::Bucket"},
@@ -175,8 +187,8 @@ func TestBadTemplates(t *testing.T) {
 
 		{"twice", "Resources:" + function + "  Work: {} #!\n", nil, "already defined"},
 		{"anchor", "Resources: &r #!\n  A: {}\n", nil, "anchors"},
-		{"function of CloudFormation unknown", "Resources:\n  Work:\n    Type: AWS::Serverless::Function\n    Properties:\n      CodeUri: !ImportValue x #!\n", nil, "does not know the intrinsic function ImportValue"},
-		{"function in its long form unknown", "Resources:\n  Work:\n    Type: AWS::Serverless::Function\n    Properties:\n      CodeUri:\n        Fn::FindInMap: [a, b, c] #!\n", nil, "FindInMap"},
+		{"function of CloudFormation unknown", "Resources:\n  Work:\n    Type: AWS::Serverless::Function\n    Properties:\n      CodeUri: !ImportValue x #!\n", nil, "exports of other stacks are not here"},
+		{"function in its long form unknown", "Resources:\n  Work:\n    Type: AWS::Serverless::Function\n    Properties:\n      CodeUri:\n        Fn::Cidr: [a, b, c] #!\n", nil, "does not know the intrinsic function Cidr"},
 		{"Ref to nothing", output("!Ref Nothing #!"), nil, "no parameter or resource Nothing"},
 		{"Ref of a list", output("!Ref [a] #!"), nil, "Ref takes a name"},
 		{"GetAtt of nothing", output("!GetAtt Nothing.Arn #!"), nil, "no parameter or resource Nothing"},
@@ -207,7 +219,11 @@ func TestBadTemplates(t *testing.T) {
 		{"function in Python", "Resources:\n  Work:\n    Type: AWS::Serverless::Function\n    Properties: { CodeUri: functions/work, Runtime: python3.13 } #!\n", nil, "Go functions only"},
 		{"function's timeout", "Resources:" + function + "  Other:\n    Type: AWS::Serverless::Function\n    Properties:\n      CodeUri: functions/other\n      Runtime: provided.al2023\n      Timeout: long #!\n", nil, "must be an integer"},
 		{"function's property unknown", "Resources:\n  Work:\n    Type: AWS::Serverless::Function\n    Properties:\n      Layers: [] #!\n", nil, "does not know Layers"},
-		{"function's events", "Resources:\n  Work:\n    Type: AWS::Serverless::Function\n    Properties:\n      Events: {} #!\n", nil, "does not know Events"},
+		{"function's layers", "Resources:\n  Work:\n    Type: AWS::Serverless::Function\n    Properties:\n      Layers: [x] #!\n", nil, "does not know Layers"},
+		{"function's event unknown", "Resources:\n  Work:\n    Type: AWS::Serverless::Function\n    Properties:\n      CodeUri: functions/work\n      Runtime: provided.al2023\n      Events:\n        Feed: { Type: Kinesis } #!\n", nil, "events of type DynamoDB, not Kinesis"},
+		{"function's event without a stream", "Resources:\n  Work:\n    Type: AWS::Serverless::Function\n    Properties:\n      CodeUri: functions/work\n      Runtime: provided.al2023\n      Events:\n        Feed:\n          Type: DynamoDB\n          Properties: { StartingPosition: LATEST } #!\n", nil, "Stream is missing"},
+		{"function built for another language", "Resources:\n  Work:\n    Type: AWS::Serverless::Function\n    Metadata: { BuildMethod: rust-cargolambda } #!\n    Properties: { CodeUri: functions/work, Runtime: provided.al2023 }\n", nil, "go1.x or makefile"},
+		{"two functions of one name", "Resources:" + function + "  Other:\n    Type: AWS::Serverless::Function\n    Properties: { FunctionName: Work, CodeUri: functions/work, Runtime: provided.al2023 } #!\n", nil, "named Work already"},
 
 		{"authorizer in lower case", api("Auth: { AuthType: custom, AuthArn: !GetAtt Work.Arn } #!"), nil, "in upper case"},
 		{"authorizer of nobody", api("Auth: { AuthType: CUSTOM, AuthArn: !GetAtt Chat.ApiId } #!"), nil, "no function of this template"},
