@@ -4,6 +4,8 @@
 SHELL := /bin/bash
 
 PORT ?= 4566
+# Where `make redrive` finds the AWS APIs: the local cloud, or AWS itself when empty.
+ENDPOINT ?= http://localhost:$(PORT)
 # Where tools are put that a target installs for itself.
 CACHE := $(CURDIR)/.cache
 GOBIN := $(CACHE)/bin
@@ -67,6 +69,10 @@ test-aws-cli: $(CACHE)/aws-cli/bin/aws ## Use a local cloud by the AWS CLI
 .PHONY: test-differential
 test-differential: ## Compare the local DynamoDB with AWS's DynamoDB Local, which is fetched (needs Java 17)
 	@./.ci/dynamodb-local ./.ci/differential
+
+.PHONY: redrive
+redrive: ## Deliver again what was given up (ARGS="--dry-run"; AWS: ARGS="--queue-url URL" ENDPOINT=)
+	go run ./cmd/redrive $(if $(ENDPOINT),--endpoint $(ENDPOINT)) $(ARGS)
 
 .PHONY: smoke
 smoke: ## Run `make run` and let two real duet processes chat

@@ -106,7 +106,7 @@ func greet(c *cloud.Cloud, f flags) {
 	fmt.Printf(`%s is ready (%d ms, %d MB).
 
   WebSocket API  %s
-  AWS APIs       %s   (DynamoDB, DynamoDB Streams, SQS, Cognito: aws … --endpoint-url %s)
+  AWS APIs       %s   (DynamoDB, DynamoDB Streams, SQS, Lambda, Cognito: aws … --endpoint-url %s)
   Outputs        %s/_local/outputs
   Usage          %s/_local/usage
   Data           %s

@@ -49,8 +49,9 @@ var rules = []rule{
 	{"the local cloud knows of the product no more than how a function is built", func(file, _, local string) bool {
 		return !within(file, "localstack") || file == "localstack/cloud/functions.go" || local == "internal/function" || !within(local, product...)
 	}},
-	{"only the store talks to DynamoDB", func(file, imported, _ string) bool {
-		return !within(file, product...) || !within(imported, aws+"aws-sdk-go-v2/service/dynamodb", aws+"aws-sdk-go-v2/service/dynamodbstreams") || within(file, "internal/store")
+	{"only the store talks to DynamoDB, and redrive reads its streams", func(file, imported, _ string) bool {
+		return !within(file, product...) || !within(imported, aws+"aws-sdk-go-v2/service/dynamodb", aws+"aws-sdk-go-v2/service/dynamodbstreams") || within(file, "internal/store") ||
+			within(file, "cmd/redrive") && within(imported, aws+"aws-sdk-go-v2/service/dynamodbstreams")
 	}},
 	{"only post talks to @connections", func(file, imported, _ string) bool {
 		return !within(file, product...) || !within(imported, aws+"aws-sdk-go-v2/service/apigatewaymanagementapi") || within(file, "internal/post")

@@ -62,19 +62,20 @@ type Config struct {
 
 // Cloud is a local cloud that runs.
 type Cloud struct {
-	url     string
-	stack   *template.Stack
-	meter   *meter.Meter
-	log     *slog.Logger
-	ready   time.Duration
-	store   *storage.Store
-	db      *dynamodb.DB
-	tables  dynamodb.Doer  // what requests for DynamoDB go to: db, or what stands before it
-	invoker lambda.Invoker // what invocations go to: functions, or what stands before them
-	pools   *cognito.Pools
-	api     *gateway.Gateway // nil without an API
-	server  *http.Server
-	queues  *sqs.Service
+	url         string
+	stack       *template.Stack
+	meter       *meter.Meter
+	log         *slog.Logger
+	ready       time.Duration
+	store       *storage.Store
+	db          *dynamodb.DB
+	tables      dynamodb.Doer  // what requests for DynamoDB go to: db, or what stands before it
+	invoker     lambda.Invoker // what invocations go to: functions, or what stands before them
+	pools       *cognito.Pools
+	api         *gateway.Gateway // nil without an API
+	server      *http.Server
+	queues      *sqs.Service
+	invocations *lambda.API // of functions, by the Lambda API
 
 	fleet     *fleet
 	functions *lambda.Switch
@@ -132,6 +133,12 @@ func Start(ctx context.Context, o Config) (_ *Cloud, err error) {
 	c.functions = lambda.NewSwitch()
 	c.functions.Set(runners)
 	c.invoker = c.functions
+	c.invocations, err = lambda.NewAPI(lambda.APIOptions{
+		Invoker: c.invoker, Functions: c.stack.Functions, Region: Region, Account: Account, Log: o.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
 	c.pools, err = cognito.New(cognito.Options{
 		Pools: c.stack.Pools, Store: c.store, Invoker: c.invoker, BaseURL: c.url, Region: Region, Account: Account,
 		Now: time.Now, Log: o.Log, PasswordCost: o.PasswordCost,
@@ -278,6 +285,9 @@ func (c *Cloud) closeParts(ctx context.Context) error {
 		c.stop()
 	}
 	c.running.Wait()
+	if c.invocations != nil {
+		c.invocations.Close()
+	}
 	if c.functions != nil {
 		errs = append(errs, c.functions.Close(ctx))
 	}

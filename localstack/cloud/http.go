@@ -12,6 +12,7 @@ import (
 
 	"github.com/duet-chat/duet/localstack/caller"
 	"github.com/duet-chat/duet/localstack/dynamodb"
+	"github.com/duet-chat/duet/localstack/lambda"
 )
 
 // ServeHTTP is the one port. Who calls is known by the request's signature.
@@ -30,13 +31,15 @@ func (c *Cloud) serve(w http.ResponseWriter, r *http.Request) {
 		c.serveLocal(w, r)
 	case c.api != nil && c.isStage(path):
 		c.api.ServeHTTP(w, r)
+	case strings.HasPrefix(path, lambda.APIPath):
+		c.invocations.ServeHTTP(w, r)
 	case r.Method == http.MethodPost && (path == "/" || strings.HasPrefix(path, "/"+Account+"/")): // SDKs may post to a queue's URL
 		c.serveTarget(w, r)
 	case strings.Contains(path, "/.well-known/"), r.Method == http.MethodOptions && path == "/": // a browser's preflight
 
 		c.pools.ServeHTTP(w, r)
 	default:
-		refuse(w, http.StatusNotFound, fmt.Sprintf("there is nothing at %s %s: the local cloud serves the WebSocket API at /%s, the AWS JSON APIs by POST to /, and /_local/outputs, /_local/usage, /_local/health", r.Method, path, c.stage()))
+		refuse(w, http.StatusNotFound, fmt.Sprintf("there is nothing at %s %s: the local cloud serves the WebSocket API at /%s, the AWS JSON APIs by POST to /, Lambda at "+lambda.APIPath+", and /_local/outputs, /_local/usage, /_local/health", r.Method, path, c.stage()))
 	}
 }
 
