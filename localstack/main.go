@@ -19,6 +19,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/duet-chat/duet/localstack/cloud"
+	"github.com/duet-chat/duet/localstack/fault"
 )
 
 type flags struct {
@@ -29,6 +30,9 @@ type flags struct {
 	Template  string            `default:"template.yaml" placeholder:"FILE" help:"The stack."`
 	Outputs   string            `placeholder:"FILE" help:"Write the stack's outputs to this file as JSON, once ready."`
 	Parameter map[string]string `placeholder:"NAME=VALUE" help:"A parameter of the template."`
+	Fault     []string          `sep:"none" placeholder:"RULE" help:"Let something fail, as in 'dynamodb/PutItem p=0.1 error=ThrottlingException'; may be repeated. See docs/local-cloud.md."`
+	Faults    string            `placeholder:"FILE" help:"Let fail what stands in this file."`
+	FaultSeed uint64            `placeholder:"N" help:"Seed of what chance decides about faults. Default: the file's, or a new one."`
 	LogLevel  slog.Level        `default:"WARN" help:"DEBUG, INFO (a line per frame), WARN or ERROR."`
 }
 
@@ -49,6 +53,7 @@ func run(ctx context.Context, f flags) error {
 	c, err := cloud.Start(ctx, cloud.Config{
 		Template: f.Template, Host: f.Host, Port: f.Port, Dir: f.Data, Functions: f.Functions, Parameters: f.Parameter,
 		Suggested: map[string]string{"LogLevel": f.LogLevel.String()},
+		Faults:    cloud.Faults{Rules: f.Fault, File: f.Faults, Seed: f.FaultSeed},
 		Log:       slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: f.LogLevel})),
 	})
 	if err != nil {
@@ -96,6 +101,10 @@ func greet(c *cloud.Cloud, f flags) {
 	if f.Data != "" {
 		data = f.Data
 	}
+	faults := ""
+	if s := c.Faults().Status(); s.Active {
+		faults = fmt.Sprintf("\n  Faults         %d rules, --fault-seed %d; %s%s tells what came of them", len(s.Rules), s.Seed, c.URL(), fault.Path)
+	}
 	for _, note := range c.Notes() {
 		fmt.Println("Note:", note)
 	}
@@ -109,9 +118,9 @@ func greet(c *cloud.Cloud, f flags) {
   AWS APIs       %s   (DynamoDB, DynamoDB Streams, SQS, Lambda, Cognito: aws … --endpoint-url %s)
   Outputs        %s/_local/outputs
   Usage          %s/_local/usage
-  Data           %s
+  Data           %s%s
 
-`, name, c.StartupTime().Milliseconds(), cloud.Resident()>>20, cmp.Or(c.WebSocketURL(), "none"), c.URL(), c.URL(), c.URL(), c.URL(), data)
+`, name, c.StartupTime().Milliseconds(), cloud.Resident()>>20, cmp.Or(c.WebSocketURL(), "none"), c.URL(), c.URL(), c.URL(), c.URL(), data, faults)
 	if isDuet(c.Outputs()) {
 		where := ""
 		if c.URL() != "http://localhost:4566" {

@@ -1,9 +1,11 @@
 // Package caller says who makes a request to a service of the local cloud: one of the stack's
-// functions, or the account's owner, which is everybody else.
+// functions, in one of its invocations, or the account's owner, which is everybody else.
 package caller
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"net/http"
 	"strings"
 )
@@ -28,8 +30,34 @@ func Function(ctx context.Context) string {
 	return function
 }
 
+// NewInvocation makes an id for an invocation, in the form of an X-Ray trace's.
+// Source: X-Ray developer guide, "Tracing header".
+func NewInvocation() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails: crypto/rand documents that it crashes the program instead
+	return "1-" + hex.EncodeToString(b[:4]) + "-" + hex.EncodeToString(b[4:])
+}
+
+type invocationKey struct{}
+
+// WithInvocation marks an invocation, and the requests that are made in it, with its id.
+func WithInvocation(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, invocationKey{}, id)
+}
+
+// Invocation is the id of the invocation that makes a request, "" if it has none.
+func Invocation(ctx context.Context) string {
+	id, _ := ctx.Value(invocationKey{}).(string)
+	return id
+}
+
+// traceHeader is what AWS's SDKs repeat the trace of the running invocation in.
+// Source: Lambda developer guide, "Recursive loop detection"; aws-sdk-go-v2, RecursionDetection.
+const traceHeader = "X-Amzn-Trace-Id"
+
 // FromRequest marks the context of a request that came over the network with the function that
-// signed it. An unsigned request, or one signed with another key, is the owner's.
+// signed it, and with the invocation that its trace names. An unsigned request, or one signed with
+// another key, is the owner's.
 // Source: AWS Signature Version 4, "Add the signature to the request", Authorization header.
 func FromRequest(r *http.Request) context.Context {
 	_, credential, ok := strings.Cut(r.Header.Get("Authorization"), "Credential=")
@@ -37,8 +65,15 @@ func FromRequest(r *http.Request) context.Context {
 		return r.Context()
 	}
 	id, _, _ := strings.Cut(credential, "/")
-	if function, ok := strings.CutPrefix(id, keyPrefix); ok {
-		return With(r.Context(), function)
+	function, ok := strings.CutPrefix(id, keyPrefix)
+	if !ok {
+		return r.Context()
 	}
-	return r.Context()
+	ctx := With(r.Context(), function)
+	for part := range strings.SplitSeq(r.Header.Get(traceHeader), ";") {
+		if root, ok := strings.CutPrefix(part, "Root="); ok {
+			return WithInvocation(ctx, root)
+		}
+	}
+	return ctx
 }

@@ -30,3 +30,20 @@ func TestFunctionIsKnownByItsAccessKey(t *testing.T) {
 		t.Errorf("caller = %q, want Send", got)
 	}
 }
+
+func TestInvocationIsKnownByItsTrace(t *testing.T) {
+	id := caller.NewInvocation()
+	r := httptest.NewRequest("POST", "/", nil)
+	r.Header.Set("X-Amzn-Trace-Id", "Root="+id+";Parent=53995c3f42cd8ad8;Sampled=0")
+	if got := caller.Invocation(caller.FromRequest(r)); got != "" {
+		t.Errorf("invocation of the owner's request = %q, want none", got)
+	}
+	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential="+caller.AccessKeyID("Send")+"/20261123/us-east-1/dynamodb/aws4_request")
+	if got := caller.Invocation(caller.FromRequest(r)); got != id {
+		t.Errorf("invocation = %q, want %q", got, id)
+	}
+	r.Header.Del("X-Amzn-Trace-Id")
+	if got := caller.Invocation(caller.FromRequest(r)); got != "" {
+		t.Errorf("invocation without a trace = %q, want none", got)
+	}
+}

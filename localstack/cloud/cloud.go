@@ -19,6 +19,7 @@ import (
 
 	"github.com/duet-chat/duet/localstack/cognito"
 	"github.com/duet-chat/duet/localstack/dynamodb"
+	"github.com/duet-chat/duet/localstack/fault"
 	"github.com/duet-chat/duet/localstack/gateway"
 	"github.com/duet-chat/duet/localstack/lambda"
 	"github.com/duet-chat/duet/localstack/meter"
@@ -57,6 +58,7 @@ type Config struct {
 	PasswordCost int
 	// Limits of the gateway; zero values are AWS's.
 	Limits gateway.Limits
+	Faults Faults
 	Log    *slog.Logger // nil is silence
 }
 
@@ -69,10 +71,12 @@ type Cloud struct {
 	ready       time.Duration
 	store       *storage.Store
 	db          *dynamodb.DB
+	faults      *fault.Injector
 	tables      dynamodb.Doer  // what requests for DynamoDB go to: db, or what stands before it
 	invoker     lambda.Invoker // what invocations go to: functions, or what stands before them
 	pools       *cognito.Pools
 	api         *gateway.Gateway // nil without an API
+	served      http.Handler     // what requests for api go to: api, or what stands before it
 	server      *http.Server
 	queues      *sqs.Service
 	invocations *lambda.API // of functions, by the Lambda API
@@ -110,13 +114,22 @@ func Start(ctx context.Context, o Config) (_ *Cloud, err error) {
 	if c.db, err = dynamodb.New(dynamodb.Options{Store: c.store, Region: Region, Account: Account, Now: time.Now, Meter: c.meter, Log: o.Log}); err != nil {
 		return nil, err
 	}
-	c.tables = c.db
+	var tables []string
 	c.stack, err = template.Load(o.Template, template.Options{
-		Parameters: o.Parameters, Suggested: o.Suggested, Stack: stack, Region: Region, Account: Account, Host: host, CreateTable: c.db.EnsureTable,
+		Parameters: o.Parameters, Suggested: o.Suggested, Stack: stack, Region: Region, Account: Account, Host: host,
+		CreateTable: func(spec dynamodb.TableSpec) (dynamodb.TableInfo, error) {
+			tables = append(tables, spec.TableName)
+			return c.db.EnsureTable(spec)
+		},
 	})
 	if err != nil {
 		return nil, err
 	}
+	plan, err := c.newFaults(o.Faults, tables)
+	if err != nil {
+		return nil, err
+	}
+	c.tables = c.faults.DynamoDB(c.db)
 	c.queues, err = sqs.New(sqs.Options{
 		Store: c.store, BaseURL: c.url, Region: Region, Account: Account, Now: time.Now, Meter: c.meter,
 	}, c.stack.Queues...)
@@ -132,7 +145,7 @@ func Start(ctx context.Context, o Config) (_ *Cloud, err error) {
 	}
 	c.functions = lambda.NewSwitch()
 	c.functions.Set(runners)
-	c.invoker = c.functions
+	c.invoker = c.faults.Invoker(c.functions)
 	c.invocations, err = lambda.NewAPI(lambda.APIOptions{
 		Invoker: c.invoker, Functions: c.stack.Functions, Region: Region, Account: Account, Log: o.Log,
 	})
@@ -148,12 +161,14 @@ func Start(ctx context.Context, o Config) (_ *Cloud, err error) {
 	}
 	if c.stack.API != nil {
 		c.api, err = gateway.New(*c.stack.API, gateway.Options{
-			Invoker: c.invoker, Region: Region, Account: Account, Meter: c.meter, Log: o.Log, Limits: o.Limits,
+			Invoker: c.invoker, Region: Region, Account: Account, Meter: c.meter, Log: o.Log, Limits: o.Limits, Faults: c.faults,
 		})
 		if err != nil {
 			return nil, err
 		}
+		c.served = c.faults.Connections(c.api)
 	}
+	c.faults.Set(plan)
 	if err := c.startBackground(); err != nil {
 		return nil, err
 	}
@@ -202,7 +217,7 @@ func (c *Cloud) startBackground() error {
 			return fmt.Errorf("event source mapping %s: %w", m.Name, err)
 		}
 		o := streams.Options{
-			Source: source, Invoker: c.invoker, Checkpoints: checkpoints{c.store}, Failures: c.queues,
+			Source: source, Invoker: c.faults.Batches(c.invoker), Checkpoints: checkpoints{c.store}, Failures: c.queues,
 			Now: time.Now, Sleep: sleep, Jitter: func(d time.Duration) time.Duration { return rand.N(d) + 1 }, Log: c.log,
 		}
 		if err := m.Check(o); err != nil {
@@ -262,6 +277,9 @@ func (c *Cloud) Notes() []string {
 // Meter counts what the stack uses.
 func (c *Cloud) Meter() *meter.Meter { return c.meter }
 
+// Faults lets things fail.
+func (c *Cloud) Faults() *fault.Injector { return c.faults }
+
 // StartupTime is how long Start took.
 func (c *Cloud) StartupTime() time.Duration { return c.ready }
 
@@ -275,6 +293,9 @@ func (c *Cloud) Close() error {
 // closeParts closes what has been started, in reverse order.
 func (c *Cloud) closeParts(ctx context.Context) error {
 	var errs []error
+	if c.faults != nil {
+		c.faults.Clear() // nothing is to wait any more
+	}
 	if c.api != nil {
 		errs = append(errs, c.api.Shutdown(ctx))
 	}

@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -21,6 +22,7 @@ import (
 	"github.com/duet-chat/duet/internal/handler/send"
 	"github.com/duet-chat/duet/internal/handler/sync"
 	"github.com/duet-chat/duet/localstack/caller"
+	"github.com/duet-chat/duet/localstack/dynamodb"
 )
 
 // registry holds the product's functions by their folders. This file is the only one of the
@@ -75,6 +77,9 @@ func (s *inProcessServices) RoundTrip(r *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		status, response := s.cloud.tables.Do(caller.With(r.Context(), s.function), target, body)
+		if status == dynamodb.NoAnswer {
+			return nil, errNoAnswer
+		}
 		return &http.Response{
 			StatusCode: status, ProtoMajor: 1, ProtoMinor: 1,
 			Header:        http.Header{"Content-Type": {"application/x-amz-json-1.0"}},
@@ -84,6 +89,9 @@ func (s *inProcessServices) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	w := &response{header: http.Header{}, status: http.StatusOK}
 	s.cloud.serve(w, r.WithContext(caller.With(r.Context(), s.function)))
+	if w.aborted {
+		return nil, errNoAnswer
+	}
 	return &http.Response{
 		StatusCode: w.status, Status: strconv.Itoa(w.status), ProtoMajor: 1, ProtoMinor: 1, Header: w.header,
 		Body: io.NopCloser(&w.body), ContentLength: int64(w.body.Len()), Request: r,
@@ -103,12 +111,19 @@ func readBody(r *http.Request) ([]byte, error) {
 	return io.ReadAll(r.Body)
 }
 
+// errNoAnswer is what a function sees when the answer to its request is lost.
+var errNoAnswer = errors.New("connection reset before there was an answer")
+
 // response is a ResponseWriter in memory.
 type response struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
+	header  http.Header
+	status  int
+	body    bytes.Buffer
+	aborted bool
 }
+
+// Abort ends the request without an answer, as a panic with http.ErrAbortHandler does on a server.
+func (w *response) Abort() { w.aborted = true }
 
 func (w *response) Header() http.Header         { return w.header }
 func (w *response) WriteHeader(status int)      { w.status = status }

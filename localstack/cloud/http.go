@@ -12,6 +12,7 @@ import (
 
 	"github.com/duet-chat/duet/localstack/caller"
 	"github.com/duet-chat/duet/localstack/dynamodb"
+	"github.com/duet-chat/duet/localstack/fault"
 	"github.com/duet-chat/duet/localstack/lambda"
 )
 
@@ -30,7 +31,7 @@ func (c *Cloud) serve(w http.ResponseWriter, r *http.Request) {
 	case strings.HasPrefix(path, "/_local/"):
 		c.serveLocal(w, r)
 	case c.api != nil && c.isStage(path):
-		c.api.ServeHTTP(w, r)
+		c.served.ServeHTTP(w, r)
 	case strings.HasPrefix(path, lambda.APIPath):
 		c.invocations.ServeHTTP(w, r)
 	case r.Method == http.MethodPost && (path == "/" || strings.HasPrefix(path, "/"+Account+"/")): // SDKs may post to a queue's URL
@@ -98,6 +99,10 @@ func (c *Cloud) serveLocal(w http.ResponseWriter, r *http.Request) {
 		serveProfile(w, r, profile)
 		return
 	}
+	if strings.HasPrefix(r.URL.Path, fault.Path) {
+		c.faults.ServeHTTP(w, r)
+		return
+	}
 	switch r.URL.Path {
 	case "/_local/outputs":
 		writeJSON(w, http.StatusOK, c.Outputs())
@@ -115,7 +120,7 @@ func (c *Cloud) serveLocal(w http.ResponseWriter, r *http.Request) {
 			Status: "ready", StartupMS: c.ready.Milliseconds(), ResidentBytes: Resident(), Goroutines: runtime.NumGoroutine(),
 		})
 	default:
-		refuse(w, http.StatusNotFound, "the local cloud has /_local/outputs, /_local/usage, /_local/queues, /_local/health and /_local/pprof/")
+		refuse(w, http.StatusNotFound, "the local cloud has /_local/outputs, /_local/usage, /_local/queues, /_local/faults, /_local/health and /_local/pprof/")
 	}
 }
 

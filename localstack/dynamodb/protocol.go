@@ -85,6 +85,9 @@ func (db *DB) do(target string, body []byte) ([]byte, error) {
 // guide, "Service quotas", 16 MB for BatchWriteItem.
 const maxBody = 17 << 20
 
+// NoAnswer is the status of a request whose answer is lost: its caller sees the network fail.
+const NoAnswer = 0
+
 // Doer runs operations as DB.Do does: a DB, or what stands before one.
 type Doer interface {
 	Do(ctx context.Context, target string, body []byte) (status int, response []byte)
@@ -102,6 +105,9 @@ func Serve(w http.ResponseWriter, r *http.Request, d Doer) {
 		response, status = appendError(nil, invalid("The request could not be read: %v", err))
 	} else {
 		status, response = d.Do(r.Context(), r.Header.Get("X-Amz-Target"), body)
+	}
+	if status == NoAnswer {
+		panic(http.ErrAbortHandler)
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/x-amz-json-1.0")

@@ -92,6 +92,7 @@ func (g *Gateway) authorize(ctx context.Context, s *session, head handshakeHead)
 	if !allowed {
 		return nil, http.StatusForbidden
 	}
+	s.user = answer.PrincipalID
 	return answer.object(time.Since(started)), 0
 }
 

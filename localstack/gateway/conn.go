@@ -253,6 +253,9 @@ func (g *Gateway) disconnected(s *session, end closing) {
 	if route == nil {
 		return
 	}
+	if !g.faults.Disconnect(g.functions, s.user) {
+		return
+	}
 	select {
 	case g.slots <- struct{}{}:
 		defer g.release()

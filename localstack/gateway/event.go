@@ -22,6 +22,7 @@ type session struct {
 	sourceIP    string
 	userAgent   string
 	hasAgent    bool
+	user        string // the authorizer's principalId, "" without one
 	context     []byte // the constant members of requestContext, each followed by a comma
 }
 

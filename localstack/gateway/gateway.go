@@ -76,6 +76,8 @@ type Options struct {
 	Log *slog.Logger
 	// Limits overrides AWS's quotas.
 	Limits Limits
+	// Faults says what is lost; nil loses nothing.
+	Faults Faults
 }
 
 // Gateway serves one API. Its methods may be called concurrently.
@@ -90,6 +92,7 @@ type Gateway struct {
 	newID     func() string
 	log       *slog.Logger
 	limits    Limits
+	faults    Faults
 	meters    meters
 	epoch     time.Time     // where the monotonic instants of connections start
 	slots     chan struct{} // one per running invocation
@@ -121,6 +124,7 @@ func New(api API, opts Options) (*Gateway, error) {
 		api: api, selection: selection, invoker: opts.Invoker,
 		now: opts.Now, newID: opts.NewID, log: opts.Log,
 		limits:      opts.Limits.orAWS(),
+		faults:      opts.Faults,
 		meters:      newMeters(opts.Meter, api.Name),
 		epoch:       time.Now(),
 		routes:      make(map[string]*Route, len(api.Routes)),
@@ -151,6 +155,9 @@ func New(api API, opts Options) (*Gateway, error) {
 	}
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
+	}
+	if g.faults == nil {
+		g.faults = noFaults{}
 	}
 	region, account := opts.Region, opts.Account
 	if region == "" {

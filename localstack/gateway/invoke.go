@@ -105,7 +105,10 @@ func (c *conn) runNext() {
 	result, err := g.invoker.Invoke(ctx, call.route.Function, call.event)
 	outcome := "timed out or cancelled"
 	if stop() {
-		outcome = c.reply(call, result, err)
+		outcome = "answer lost"
+		if g.faults.Reply(ctx, call.key, c.session.user) {
+			outcome = c.reply(call, result, err)
+		}
 	}
 	level := slog.LevelDebug
 	if outcome != "ok" {

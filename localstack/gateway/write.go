@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"sync"
 	"time"
 
@@ -114,6 +115,9 @@ func appendHeader(b []byte, op ws.OpCode, length int) []byte {
 	return append(b, 127, 0, 0, 0, 0, byte(length>>24), byte(length>>16), byte(length>>8), byte(length))
 }
 
+// errCut ends a connection whose socket is to be cut.
+var errCut = errors.New("the socket is cut")
+
 // flush writes until the queue is empty. A client that has not taken a write in
 // when its deadline comes is dropped.
 func (c *conn) flush() {
@@ -123,8 +127,11 @@ func (c *conn) flush() {
 		c.out, c.inFlight = nil, len(*out)
 		c.mu.Unlock()
 
-		c.extendWriteDeadline()
-		_, err := c.socket.Write(*out)
+		err := errCut
+		if c.gateway.faults.Write(c.gateway.functions, c.session.user) {
+			c.extendWriteDeadline()
+			_, err = c.socket.Write(*out)
+		}
 		putBuffer(out)
 		if err != nil {
 			c.shut(closing{code: ws.StatusAbnormalClosure})

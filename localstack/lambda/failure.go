@@ -26,6 +26,14 @@ func failedPlatform(errorType, message string) Result {
 	return failed(messages.InvokeResponse_Error{Type: errorType, Message: message})
 }
 
+// Failed is the result of a function that Lambda ended: for those who stand before an Invoker.
+func Failed(errorType, message string) Result { return failedPlatform(errorType, message) }
+
+// killed is the result of a function whose environment was killed.
+func killed(id string) Result {
+	return failedPlatform("Runtime.ExitError", fmt.Sprintf("RequestId: %s Error: Runtime exited with error: signal: killed", id))
+}
+
 // timedOut is the result of a function that did not return in time.
 func timedOut(timeout time.Duration) Result {
 	return failedPlatform("Sandbox.Timedout", fmt.Sprintf("Task timed out after %.2f seconds", timeout.Seconds()))

@@ -12,6 +12,7 @@ import (
 // task is an invocation on its way to an environment, in it, and back.
 type task struct {
 	id    string
+	trace string // root of its trace, "" to make one of the id
 	event []byte
 	start time.Time    // when an environment took it
 	done  chan outcome // of capacity 1, so that nobody needs to wait for it
@@ -161,6 +162,21 @@ func (f *fleet) answer(e *environment, id string, result Result) bool {
 	f.coming++
 	f.finish(t, outcome{result: result})
 	return true
+}
+
+// destroy kills the environment that runs a task, if one does.
+func (f *fleet) destroy(t *task) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for e := range f.all {
+		if e.task == t {
+			e.task = nil
+			f.kill(e)
+			f.finish(t, outcome{result: killed(t.id)})
+			return true
+		}
+	}
+	return false
 }
 
 // late ends the environment that was given a task and has not asked for the next one in time.

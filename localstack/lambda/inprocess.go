@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/duet-chat/duet/internal/function"
+	"github.com/duet-chat/duet/localstack/caller"
 )
 
 // InProcess runs functions in this process: one debugger, no serialization but of events, and
@@ -76,6 +77,9 @@ func (p *InProcess) Invoke(ctx context.Context, name string, event []byte) (Resu
 	i := &invocation{function: f, id: newRequestID(), start: time.Now(), done: make(chan Result, 1)}
 	run, cancel := context.WithTimeout(p.life, f.Timeout)
 	run = lambdacontext.NewContext(run, &lambdacontext.LambdaContext{AwsRequestID: i.id, InvokedFunctionArn: f.arn})
+	if id := caller.Invocation(ctx); id != "" {
+		run = caller.WithInvocation(run, id)
+	}
 	i.ctx = run
 	go func() {
 		defer p.account.leave()
@@ -89,6 +93,11 @@ func (p *InProcess) Invoke(ctx context.Context, name string, event []byte) (Resu
 	case <-run.Done():
 		return i.finish(i.late()), nil
 	case <-ctx.Done():
+		if context.Cause(ctx) == ErrKilled {
+			// The handler goes on until it notices, and nobody hears of it any more.
+			cancel()
+			return i.finish(killed(i.id)), nil
+		}
 		go func() { i.finish(i.wait()) }() // the function goes on without its caller, and is billed
 		return Result{}, fmt.Errorf("invoke %s: %w", name, ctx.Err())
 	}

@@ -42,7 +42,8 @@ type Result struct {
 //
 // When ctx ends, Invoke returns its error, and an invocation that has begun goes on without its
 // caller until the function's own time-out, as on AWS. The event is therefore the invoker's to
-// keep: it must not be changed afterwards.
+// keep: it must not be changed afterwards. When ctx is cancelled with the cause ErrKilled, the
+// environment is killed, and the result is Lambda's for a crash.
 type Invoker interface {
 	Invoke(ctx context.Context, function string, event []byte) (Result, error)
 }
@@ -66,6 +67,8 @@ var (
 	ErrNotFound = errors.New("ResourceNotFoundException: Function not found")
 	// ErrTooLarge is Lambda's RequestTooLargeException.
 	ErrTooLarge = errors.New("RequestTooLargeException: Request must be smaller than 6291456 bytes for the InvokeFunction operation")
+	// ErrKilled is the cause with which an invocation's context is cancelled to kill its environment.
+	ErrKilled = errors.New("the environment is to be killed")
 	// ErrClosed reports that the invoker has been closed.
 	ErrClosed = errors.New("functions are shutting down")
 )

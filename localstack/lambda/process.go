@@ -118,18 +118,22 @@ func (p *Process) Invoke(ctx context.Context, name string, event []byte) (Result
 	if err := p.account.enter(); err != nil {
 		return Result{}, fmt.Errorf("invoke %s: %w", name, err)
 	}
-	t := &task{id: newRequestID(), event: event, done: make(chan outcome, 1)}
+	t := &task{id: newRequestID(), trace: caller.Invocation(ctx), event: event, done: make(chan outcome, 1)}
 	f.submit(t)
+	var o outcome
 	select {
-	case o := <-t.done:
-		if o.err != nil {
-			return Result{}, fmt.Errorf("invoke %s: %w", name, o.err)
-		}
-		return o.result, nil
+	case o = <-t.done:
 	case <-ctx.Done():
-		f.withdraw(t)
-		return Result{}, fmt.Errorf("invoke %s: %w", name, ctx.Err())
+		if context.Cause(ctx) != ErrKilled || !f.destroy(t) {
+			f.withdraw(t)
+			return Result{}, fmt.Errorf("invoke %s: %w", name, ctx.Err())
+		}
+		o = <-t.done
 	}
+	if o.err != nil {
+		return Result{}, fmt.Errorf("invoke %s: %w", name, o.err)
+	}
+	return o.result, nil
 }
 
 // Close lets no more invocations in, waits for those that are running until ctx ends, and ends all

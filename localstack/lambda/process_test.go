@@ -287,6 +287,32 @@ func TestProcessWithdrawsWhoWaits(t *testing.T) {
 	_ = next.leave(t)
 }
 
+// Killing an invocation kills its process, at once; the next one gets a new one.
+func TestProcessIsKilled(t *testing.T) {
+	p := process(t, lambda.Options{}, lambda.ProcessOptions{})
+	before, _ := invoke(t, p, `{"do":"echo"}`)
+	m := &meeting{filepath.Join(t.TempDir(), "here"), filepath.Join(t.TempDir(), "wait"), nil}
+	pipes(t, m.here, m.wait)
+	ctx, kill := context.WithCancelCause(t.Context())
+	crashed := make(chan lambda.Result, 1)
+	go func() {
+		result, err := p.Invoke(ctx, "Fn", fmt.Appendf(nil, `{"do":"meet","here":%q,"wait":%q}`, m.here, m.wait))
+		if err != nil {
+			t.Errorf("Invoke = %v, want a crash", err)
+		}
+		crashed <- result
+	}()
+	m.arrive(t)
+	kill(lambda.ErrKilled)
+	if result := <-crashed; result.ErrorType != "Runtime.ExitError" {
+		t.Errorf("Invoke = %+v, want a crash", result)
+	}
+	awaitEnd(t, before.PID)
+	if after, _ := invoke(t, p, `{"do":"echo"}`); after.PID == before.PID {
+		t.Error("the function runs in a process that was killed")
+	}
+}
+
 func TestProcessReapsIdleEnvironments(t *testing.T) {
 	p := process(t, lambda.Options{}, lambda.ProcessOptions{IdleAfter: 50 * time.Millisecond})
 	a, _ := invoke(t, p, `{"do":"echo"}`)

@@ -52,9 +52,12 @@ func (e *environment) serveNext(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(t.event)
 }
 
-// traceID makes an X-Ray trace header of a request id; nothing is sampled.
+// traceID makes an X-Ray trace header, of a request id if there is no trace; nothing is sampled.
 func traceID(t *task) string {
 	hex := strings.ReplaceAll(t.id, "-", "")
+	if t.trace != "" {
+		return fmt.Sprintf("Root=%s;Parent=%s;Sampled=0", t.trace, hex[16:])
+	}
 	return fmt.Sprintf("Root=1-%08x-%s;Parent=%s;Sampled=0", t.start.Unix(), hex[:24], hex[16:])
 }
 

@@ -1,0 +1,56 @@
+package cloud
+
+import (
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/duet-chat/duet/localstack/fault"
+)
+
+// Faults are what fails from the start on. Further ones are set at /_local/faults.
+type Faults struct {
+	Rules []string // as of fault.Parse
+	File  string   // a plan, as of fault.Read; "" for none
+	Seed  uint64   // over the file's; 0 leaves that, or draws one
+}
+
+// newFaults makes the injector, and reads what is to fail.
+func (c *Cloud) newFaults(f Faults, tables []string) (plan fault.Plan, err error) {
+	names := fault.Names{Functions: []string{}, Tables: tables, Routes: []string{}}
+	for _, function := range c.stack.Functions {
+		names.Functions = append(names.Functions, function.Name)
+	}
+	if c.stack.API != nil {
+		for route := range c.stack.API.Routes {
+			names.Routes = append(names.Routes, route)
+		}
+		slices.Sort(names.Routes)
+	}
+	o := fault.Options{Names: names, Log: c.log}
+	if c.stack.API != nil { // made later, but before anything can fail
+		o.Cut = func(user string) int { return c.api.Cut(user) }
+		o.User = func(connection string) string { return c.api.User(connection) }
+	}
+	c.faults = fault.New(o)
+	if f.File != "" {
+		text, err := os.ReadFile(f.File)
+		if err != nil {
+			return plan, fmt.Errorf("faults cannot be read: %w", err)
+		}
+		if plan, err = fault.Read(f.File, text, names); err != nil {
+			return plan, err
+		}
+	}
+	for _, text := range f.Rules {
+		rule, err := fault.Parse(text, names)
+		if err != nil {
+			return plan, err
+		}
+		plan.Rules = append(plan.Rules, rule)
+	}
+	if f.Seed != 0 {
+		plan.Seed = f.Seed
+	}
+	return plan, nil
+}

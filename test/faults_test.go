@@ -1,0 +1,65 @@
+package test
+
+import (
+	"testing"
+
+	"github.com/duet-chat/duet/localstack/cloudtest"
+)
+
+// faultyTarget is a local cloud that fails on demand.
+func faultyTarget(t testing.TB) (*target, *cloudtest.Faults) {
+	t.Helper()
+	d := localTarget(t, "injects faults")
+	return d, cloudtest.FaultsAt(t, d.base)
+}
+
+// G2: an answer is lost after the commit, on its way to the client or with its function, or the
+// function runs twice; the client resends on a new connection. The message stands once, where it
+// stood.
+func TestLostAnswers(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, rule string
+		answered   bool // the product heals it by itself
+	}{
+		{"on its way to the client", "reply/send nth=1 drop", false},
+		{"with the socket", "socket nth=1 cut", false},
+		{"with its function", "invoke/SendFunction nth=1 lose", false},
+		{"with its function at its time-out", "invoke/SendFunction nth=1 lose=Sandbox.Timedout", false},
+		{"of the table", "dynamodb/TransactWriteItems nth=1 lose", true},
+		{"as the table's error", "dynamodb/TransactWriteItems nth=1 lose=InternalServerError", true},
+		{"to a function that is killed after the commit", "dynamodb/TransactWriteItems nth=1 kill=after", false},
+		{"by none, but the function runs twice", "invoke/SendFunction nth=1 repeat", true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			d, faults := faultyTarget(t)
+			alice, bob := d.user(t, "alice"), d.user(t, "bob")
+			receiver, c := bob.connect(t, "phone"), alice.connect(t, "laptop")
+			faults.Set(1, test.rule)
+			answer, err := c.start(message(bob, 1, "once"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			receiver.messages(alice.with(bob), 1)
+			if test.answered {
+				if f, err := c.await(answer); err != nil || f.Type != "sent" || f.Seq != 1 {
+					t.Errorf("answer = %s %v, want sent at seq 1", f.raw, err)
+				}
+			}
+			c = alice.connect(t, "laptop")
+			f := c.send(bob, 1, "once")
+			if f.Seq != 1 || !f.Duplicate {
+				t.Errorf("sent again = %s, want a duplicate at seq 1", f.raw)
+			}
+			log := c.log(alice.with(bob), 0)
+			checkLog(t, log)
+			if len(log) != 1 {
+				t.Errorf("the log has %d messages, want 1", len(log))
+			}
+			if s := faults.Status(); len(s.Faults) != 1 || s.Strays != 0 {
+				t.Errorf("faults = %+v, want one and no strays", s)
+			}
+		})
+	}
+}
