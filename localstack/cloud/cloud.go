@@ -21,6 +21,7 @@ import (
 	"github.com/duet-chat/duet/localstack/dynamodb"
 	"github.com/duet-chat/duet/localstack/fault"
 	"github.com/duet-chat/duet/localstack/gateway"
+	"github.com/duet-chat/duet/localstack/https"
 	"github.com/duet-chat/duet/localstack/lambda"
 	"github.com/duet-chat/duet/localstack/meter"
 	"github.com/duet-chat/duet/localstack/sqs"
@@ -65,6 +66,8 @@ type Config struct {
 // Cloud is a local cloud that runs.
 type Cloud struct {
 	url         string
+	address     string // on which it listens
+	authority   *https.Authority
 	stack       *template.Stack
 	meter       *meter.Meter
 	log         *slog.Logger
@@ -100,8 +103,9 @@ func Start(ctx context.Context, o Config) (_ *Cloud, err error) {
 	if err != nil {
 		return nil, err
 	}
-	host := reachable(listener.Addr().(*net.TCPAddr))
-	c := &Cloud{url: "http://" + host, meter: meter.New(), log: o.Log}
+	address := listener.Addr().(*net.TCPAddr)
+	host := reachable(address)
+	c := &Cloud{url: "http://" + host, address: address.String(), authority: &https.Authority{}, meter: meter.New(), log: o.Log}
 	defer func() {
 		if err != nil {
 			_ = listener.Close()
@@ -178,7 +182,7 @@ func Start(ctx context.Context, o Config) (_ *Cloud, err error) {
 		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
 	}
 	c.ready = time.Since(began)
-	c.running.Go(func() { _ = c.server.Serve(listener) }) // ends with http.ErrServerClosed
+	c.running.Go(func() { _ = c.server.Serve(https.Listen(listener, c.authority)) }) // ends with http.ErrServerClosed
 	return c, nil
 }
 

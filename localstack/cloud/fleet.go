@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -29,11 +30,16 @@ type fleet struct {
 	mode    string // InProcess or Process
 	dir     string // of the template
 	host    string
+	port    string
 	options lambda.Options
 }
 
 func (c *Cloud) newFleet(o Config, host string) (*fleet, error) {
-	f := &fleet{cloud: c, mode: o.Functions, dir: filepath.Dir(o.Template), host: host, options: lambda.Options{
+	_, port, err := net.SplitHostPort(host)
+	if err != nil {
+		return nil, err
+	}
+	f := &fleet{cloud: c, mode: o.Functions, dir: filepath.Dir(o.Template), host: host, port: port, options: lambda.Options{
 		Region: Region, Account: Account, Now: time.Now, Meter: c.meter, Log: o.Log,
 	}}
 	if f.mode == "" {
@@ -141,10 +147,17 @@ func (f *fleet) processes(ctx context.Context, functions []lambda.Function) (*la
 	if err != nil {
 		return nil, fmt.Errorf("there is no folder for the functions' binaries: %w", err)
 	}
+	cache = filepath.Join(cache, "duet")
+	roots := filepath.Join(cache, "roots-"+f.port+".pem")
+	if err := f.cloud.authority.WriteRoots(roots); err != nil {
+		return nil, err
+	}
 	o := f.options
 	o.Functions = functions
 	return lambda.NewProcess(ctx, o, lambda.ProcessOptions{
-		Dir: f.dir, Cache: filepath.Join(cache, "duet", "functions"), Endpoint: "http://" + f.host,
+		Dir: f.dir, Cache: filepath.Join(cache, "functions"), Endpoint: "http://" + f.host,
+		// What a function addresses to AWS comes here, however it makes the address, and never gets there.
+		Variables: map[string]string{"HTTPS_PROXY": "http://" + f.host, "SSL_CERT_FILE": roots},
 	})
 }
 

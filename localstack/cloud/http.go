@@ -13,11 +13,16 @@ import (
 	"github.com/duet-chat/duet/localstack/caller"
 	"github.com/duet-chat/duet/localstack/dynamodb"
 	"github.com/duet-chat/duet/localstack/fault"
+	"github.com/duet-chat/duet/localstack/https"
 	"github.com/duet-chat/duet/localstack/lambda"
 )
 
 // ServeHTTP is the one port. Who calls is known by the request's signature.
 func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodConnect {
+		https.ServeConnect(w, r, c.address)
+		return
+	}
 	if ctx := caller.FromRequest(r); ctx != r.Context() {
 		r = r.WithContext(ctx)
 	}

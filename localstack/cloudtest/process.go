@@ -28,8 +28,8 @@ type Process struct {
 }
 
 // readyTimeout bounds the wait for a started process: on a busy machine, recovery after a kill
-// takes a moment.
-const readyTimeout = 20 * time.Second
+// takes a moment, and functions that are to be built may need the whole AWS SDK compiled.
+const readyTimeout = 2 * time.Minute
 
 // StartProcess builds the local cloud's binary, once per test binary, starts it on the data folder
 // and a free port with further flags, and waits until it answers. It is killed when the test ends;

@@ -3,6 +3,7 @@ package lambda
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -20,6 +21,8 @@ type ProcessOptions struct {
 	Cache string
 	// Endpoint is the local cloud's URL, which the functions' AWS SDK clients use (AWS_ENDPOINT_URL).
 	Endpoint string
+	// Variables are more environment variables of every process, which the template cannot override.
+	Variables map[string]string
 	// Environments bounds the processes of one function; 0 is DefaultEnvironments. Where AWS
 	// would start more, invocations wait for one to be free.
 	Environments int
@@ -83,7 +86,7 @@ func NewProcess(ctx context.Context, o Options, po ProcessOptions) (*Process, er
 		p.fleets[d.Name] = &fleet{
 			deployed: d, options: po, account: p.account, starter: p.starter,
 			log: o.Log.With("function", d.Name), binary: binary,
-			env: processVariables(d.Function, o.Region, po.Endpoint, filepath.Dir(binary)),
+			env: processVariables(d.Function, o.Region, po, filepath.Dir(binary)),
 		}
 	}
 	return p, nil
@@ -91,11 +94,12 @@ func NewProcess(ctx context.Context, o Options, po ProcessOptions) (*Process, er
 
 // processVariables lists the whole environment of a function's process: nothing of this process's
 // own gets in.
-func processVariables(f Function, region, endpoint, root string) []string {
+func processVariables(f Function, region string, po ProcessOptions, root string) []string {
 	env := variables(f, region)
 	env["LAMBDA_TASK_ROOT"] = root
 	env["PATH"] = "/usr/local/bin:/usr/bin:/bin:/opt/bin"
-	env["AWS_ENDPOINT_URL"] = endpoint
+	env["AWS_ENDPOINT_URL"] = po.Endpoint
+	maps.Copy(env, po.Variables)
 	// The local cloud takes any signature, and knows the function by its key.
 	env["AWS_ACCESS_KEY_ID"] = caller.AccessKeyID(f.Name)
 	env["AWS_SECRET_ACCESS_KEY"] = "test"
