@@ -28,6 +28,10 @@ run: ## Run the whole stack on this machine (PORT=4566, ARGS="--data .duet …")
 test: ## Run everything that needs Go alone
 	go test ./...
 
+.PHONY: test-process
+test-process: ## Run the black-box suites with every function as the process that is deployed
+	@./.ci/test-process
+
 .PHONY: race
 race: ## Run the same under the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race ./...
@@ -79,7 +83,7 @@ smoke: ## Run `make run` and let two real duet processes chat
 	@./.ci/smoke
 
 .PHONY: check
-check: lint vulncheck test race lint-template sam-build test-aws-cli test-differential smoke ## Everything that CI runs
+check: lint vulncheck test race lint-template sam-build test-process test-aws-cli test-differential smoke ## Everything that CI runs
 
 $(GOBIN)/staticcheck:
 	GOBIN=$(GOBIN) go install $(STATICCHECK)

@@ -291,8 +291,11 @@ func (c *Cloud) StartupTime() time.Duration { return c.ready }
 func (c *Cloud) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
-	return c.closeParts(ctx)
+	return c.Shutdown(ctx)
 }
+
+// Shutdown is a Close that waits for what runs until ctx ends.
+func (c *Cloud) Shutdown(ctx context.Context) error { return c.closeParts(ctx) }
 
 // closeParts closes what has been started, in reverse order.
 func (c *Cloud) closeParts(ctx context.Context) error {

@@ -3,6 +3,8 @@
 package cloudtest
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -18,10 +20,14 @@ import (
 // Start starts a local cloud of its own for the test: in memory, on a free port, with passwords
 // hashed as cheaply as possible. It is closed when the test ends; what it warns of is in the
 // test's output. Each change may adjust its configuration.
+//
+// The environment variable DUET_FUNCTIONS says how functions run, as --functions does, and
+// DUET_TEMPLATE names another template than the module's: `make test-process` sets both.
 func Start(t testing.TB, changes ...func(*cloud.Config)) *cloud.Cloud {
 	t.Helper()
 	config := cloud.Config{
-		Template:     filepath.Join(Root(t), "template.yaml"),
+		Template:     templateFile(t),
+		Functions:    os.Getenv("DUET_FUNCTIONS"),
 		PasswordCost: bcrypt.MinCost,
 		Parameters:   map[string]string{"LogLevel": "WARN"},
 		Log:          slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
@@ -34,11 +40,18 @@ func Start(t testing.TB, changes ...func(*cloud.Config)) *cloud.Cloud {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
+		// Longer than Close waits: on a busy machine, a process for the last $disconnect takes a moment.
+		ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
+		defer cancel()
+		if err := c.Shutdown(ctx); err != nil {
 			t.Errorf("close the local cloud: %v", err)
 		}
 	})
 	return c
+}
+
+func templateFile(t testing.TB) string {
+	return cmp.Or(os.Getenv("DUET_TEMPLATE"), filepath.Join(Root(t), "template.yaml"))
 }
 
 // Root is the folder of the module: the nearest one above the test's with a go.mod.

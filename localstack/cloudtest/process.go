@@ -88,6 +88,9 @@ func (p *Process) Restart() {
 func (p *Process) start() {
 	p.t.Helper()
 	args := append([]string{"--port", strconv.Itoa(p.port), "--data", p.dir}, p.flags...)
+	if mode := os.Getenv("DUET_FUNCTIONS"); mode != "" {
+		args = append(args, "--functions", mode, "--template", templateFile(p.t))
+	}
 	cmd := exec.Command(p.binary, args...)
 	cmd.Dir = Root(p.t) // where template.yaml is
 	cmd.Stdout, cmd.Stderr = &p.output, &p.output
