@@ -234,6 +234,10 @@ func (s *session) take(f frame) error {
 		return nil
 	case "error":
 		return s.refused(f)
+	case "":
+		if f.ConnectionID != "" { // of the gateway: it does not say of which request
+			return errors.New(f.Message)
+		}
 	}
 	return fatalError{fmt.Errorf("got %s", f.raw)}
 }
@@ -260,8 +264,8 @@ func (s *session) refused(f frame) error {
 	switch {
 	case f.Code == "out_of_order" && f.LastN != nil, f.Code == "unavailable" && err == nil:
 		return s.send(n)
-	case f.Code == "session_expired":
-		return errors.New("session_expired")
+	case f.Code == "session_expired", f.Code == "unavailable":
+		return errors.New(f.Code)
 	}
 	return fatalError{fmt.Errorf("got %s", f.raw)}
 }
@@ -302,6 +306,13 @@ func (s *session) add(m entry) error {
 // and in its order.
 func runAll(t testing.TB, limit time.Duration, devices ...*device) {
 	t.Helper()
+	runDevices(t, limit, devices...)
+	checkDevices(t, devices...)
+}
+
+// runDevices runs devices until all are done.
+func runDevices(t testing.TB, limit time.Duration, devices ...*device) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	results := make(chan error)
@@ -319,7 +330,6 @@ func runAll(t testing.TB, limit time.Duration, devices ...*device) {
 	if failed {
 		t.FailNow()
 	}
-	checkDevices(t, devices...)
 }
 
 func checkDevices(t testing.TB, devices ...*device) {

@@ -39,6 +39,7 @@ func (in *Injector) Connections(next http.Handler) http.Handler {
 
 func (in *Injector) connections(r *run, id string, w http.ResponseWriter, req *http.Request, next http.Handler) {
 	call, ok := in.call(req.Context(), r)
+	defer call.done()
 	if !ok {
 		abort(w)
 		return

@@ -77,6 +77,7 @@ func (t *tableFaults) Do(ctx context.Context, target string, body []byte) (int, 
 		return t.next.Do(ctx, target, body)
 	}
 	call, ok := t.injector.call(ctx, r)
+	defer call.done()
 	if !ok {
 		return dynamodb.NoAnswer, nil
 	}

@@ -18,8 +18,8 @@ type Status struct {
 	// Faults that happened, oldest first, and how many older ones are no longer kept.
 	Faults  []Injected `json:"faults"`
 	Dropped uint64     `json:"dropped"`
-	// Strays counts requests of functions that had returned. On AWS they would be frozen, and go on at
-	// some later invocation or never. Those requests have no effect here.
+	// Strays counts requests that functions made after they returned, which have no effect here, or that
+	// were under way then. On AWS a function is frozen when it returns, with what it left running.
 	Strays uint64 `json:"strays"`
 }
 

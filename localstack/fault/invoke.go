@@ -114,11 +114,14 @@ type tracked struct {
 type invocation struct {
 	end  context.CancelCauseFunc
 	dead atomic.Bool // nothing that it still tries has an effect
+	// calls under way: what is left of them when it returns was not awaited.
+	calls atomic.Int64
 }
 
 // Invoke implements lambda.Invoker.
 func (t tracked) Invoke(ctx context.Context, function string, payload []byte) (lambda.Result, error) {
-	if t.injector.run.Load() == nil {
+	r := t.injector.run.Load()
+	if r == nil {
 		return t.next.Invoke(ctx, function, payload)
 	}
 	running := &t.injector.running
@@ -135,6 +138,9 @@ func (t tracked) Invoke(ctx context.Context, function string, payload []byte) (l
 		// It may go on without its caller, or is on its way to its end. Nobody knows when that is.
 	default:
 		running.Delete(id)
+		for range i.calls.Load() {
+			r.stray(function)
+		}
 	}
 	return result, err
 }
@@ -145,8 +151,15 @@ type call struct {
 	invocation *invocation // nil if it is not known, or is no function's
 }
 
-// call finds out who calls. It is not ok when a request must have no effect: of a function that was
-// killed, or of one that has returned, which on AWS would be frozen.
+// stray counts a call that its function does not wait for. On AWS the function is frozen when it
+// returns: such a call goes on at some later invocation, or never.
+func (r *run) stray(function string) {
+	r.strays.Add(1)
+	r.log.Warn("a function has returned without waiting for a call", "function", function)
+}
+
+// call finds out who calls, and counts it until done. It is not ok when a request must have no
+// effect: of a function that was killed, or of one that has returned.
 func (in *Injector) call(ctx context.Context, r *run) (c call, ok bool) {
 	c.function = callerOf(ctx)
 	id := caller.Invocation(ctx)
@@ -155,12 +168,18 @@ func (in *Injector) call(ctx context.Context, r *run) (c call, ok bool) {
 	}
 	known, running := in.running.Load(id)
 	if !running {
-		r.strays.Add(1)
-		r.log.Warn("a function that has returned calls a service: AWS freezes what is left running", "function", c.function)
+		r.stray(c.function)
 		return c, false
 	}
 	c.invocation = known.(*invocation)
+	c.invocation.calls.Add(1)
 	return c, !c.invocation.dead.Load()
+}
+
+func (c call) done() {
+	if c.invocation != nil {
+		c.invocation.calls.Add(-1)
+	}
 }
 
 // kill ends the function that calls. The owner cannot be killed: its request gets no answer, that is all.
