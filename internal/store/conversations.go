@@ -19,15 +19,19 @@ type ConversationTables struct {
 
 // Conversations appends to conversations. It implements chat.Log.
 type Conversations struct {
-	db     *dynamodb.Client
-	tables ConversationTables
+	db *dynamodb.Client
+	// appends tries once: who appends tries again by what the answer says, and tries of the SDK
+	// within each of those would multiply them.
+	appends *dynamodb.Client
+	tables  ConversationTables
 	*Messages
 }
 
 // NewConversations makes the store of the conversations in the tables.
 func NewConversations(cfg aws.Config, tables ConversationTables) *Conversations {
 	messages := NewMessages(cfg, tables.Messages)
-	return &Conversations{db: messages.db, tables: tables, Messages: messages}
+	appends := dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) { o.Retryer = aws.NopRetryer{} })
+	return &Conversations{db: messages.db, appends: appends, tables: tables, Messages: messages}
 }
 
 func headKey(c chat.ConversationID) item {
@@ -69,7 +73,7 @@ func headOf(it item) *chat.Head {
 	return head
 }
 
-// Append makes one attempt in one transaction. 4 WU; 10 more for the first message of a
+// Append makes one attempt in one transaction, by one request. 4 WU; 10 more for the first message of a
 // conversation (two rows of members with an index entry each, the recipient's check), 12 more for
 // the first one of a day in it (two rows, whose index entries move), 2 more when a tail is
 // parked. A lost attempt costs the same.
@@ -95,7 +99,7 @@ func (s *Conversations) Append(ctx context.Context, a chat.Attempt) error {
 			ExpressionAttributeNames: names{"#user": "user"},
 		}})
 	}
-	_, err := s.db.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: writes})
+	_, err := s.appends.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: writes})
 	if err == nil {
 		return nil
 	}

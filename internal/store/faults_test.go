@@ -53,8 +53,9 @@ func TestAppendNamesWhyItFailed(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { // the SDK waits between its tries
-				e := &engine{between: func(string, []byte) *answer { return tt.answer }}
+			synctest.Test(t, func(t *testing.T) { // nothing may wait between tries
+				calls := 0
+				e := &engine{between: func(string, []byte) *answer { calls++; return tt.answer }}
 				conversations := store.NewConversations(e.config(), store.ConversationTables{Conversations: "c", Members: "m", Messages: "l", Users: "u"})
 				err := conversations.Append(t.Context(), chat.Attempt{Message: chat.Message{Conversation: "alice~bob", Seq: 2, From: "alice", Device: "a1", N: 2}})
 				var lost *chat.Lost
@@ -63,6 +64,9 @@ func TestAppendNamesWhyItFailed(t *testing.T) {
 				}
 				if got := errors.Is(err, chat.ErrBusy); got != (tt.is == chat.ErrBusy) {
 					t.Errorf("Append = %v, want %v", err, tt.is)
+				}
+				if calls != 1 {
+					t.Errorf("Append made %d requests, want one: its caller tries again", calls)
 				}
 				if errors.Is(err, chat.ErrUnknownUser) {
 					t.Errorf("Append = %v: nobody said so", err)
