@@ -119,11 +119,19 @@ func Start(ctx context.Context, o Config) (_ *Cloud, err error) {
 		return nil, err
 	}
 	var tables []string
+	planned := c.db.NewPlan()
 	c.stack, err = template.Load(o.Template, template.Options{
 		Parameters: o.Parameters, Suggested: o.Suggested, Stack: stack, Region: Region, Account: Account, Host: host,
 		CreateTable: func(spec dynamodb.TableSpec) (dynamodb.TableInfo, error) {
 			tables = append(tables, spec.TableName)
-			return c.db.EnsureTable(spec)
+			return planned.Table(spec)
+		},
+		CheckTables: func() error {
+			if others := planned.Strangers(); len(others) > 0 {
+				return fmt.Errorf("the data folder %s is another stack's: it has the tables %s, and none of this template's: choose another folder with --data, or empty this one",
+					o.Dir, strings.Join(others, ", "))
+			}
+			return nil
 		},
 	})
 	if err != nil {
@@ -145,6 +153,10 @@ func Start(ctx context.Context, o Config) (_ *Cloud, err error) {
 	}
 	runners, err := c.fleet.start(ctx, c.stack.Functions)
 	if err != nil {
+		return nil, err
+	}
+	// Nothing is made before it is known that all can be.
+	if err := planned.Apply(); err != nil {
 		return nil, err
 	}
 	c.functions = lambda.NewSwitch()

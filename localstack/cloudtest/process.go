@@ -36,11 +36,7 @@ const readyTimeout = 2 * time.Minute
 // what it wrote is in the test's output when that has failed.
 func StartProcess(t testing.TB, dir string, flags ...string) *Process {
 	t.Helper()
-	binary, err := build(Root(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &Process{t: t, binary: binary, dir: dir, port: freePort(t), flags: flags}
+	p := &Process{t: t, binary: Binary(t), dir: dir, port: freePort(t), flags: flags}
 	t.Cleanup(func() {
 		p.Kill9()
 		if t.Failed() {
@@ -49,6 +45,16 @@ func StartProcess(t testing.TB, dir string, flags ...string) *Process {
 	})
 	p.start()
 	return p
+}
+
+// Binary builds the local cloud's binary, once per test binary, and returns its path.
+func Binary(t testing.TB) string {
+	t.Helper()
+	binary, err := build(Root(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return binary
 }
 
 // URL is where the process answers, as in http://localhost:4566.

@@ -187,6 +187,60 @@ func TestCreateTableRefuses(t *testing.T) {
 	}
 }
 
+// A plan tells what will be there, and makes it all at once.
+func TestPlan(t *testing.T) {
+	f := newFixture(t, "")
+	other := things
+	other.TableName = "others"
+	other.StreamSpecification = &dynamodb.StreamSpecification{StreamEnabled: true, StreamViewType: "NEW_IMAGE"}
+	p := f.NewPlan()
+	planned, err := p.Table(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, _ := f.Do(t.Context(), "DynamoDB_20120810.DescribeTable", []byte(`{"TableName":"others"}`)); status == 200 {
+		t.Error("the table is there before the plan is applied")
+	}
+	bad := things
+	bad.TableName, bad.KeySchema = "bad", nil
+	if _, err := p.Table(bad); err == nil {
+		t.Error("a table without keys is planned")
+	}
+	if err := p.Apply(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Stream(planned.StreamARN); err != nil || planned.StreamARN == "" {
+		t.Errorf("the planned stream %q: %v", planned.StreamARN, err)
+	}
+	again, err := f.NewPlan().Table(other)
+	if err != nil || again.StreamARN != planned.StreamARN {
+		t.Errorf("planned again: %+v, %v; want the stream %s", again, err, planned.StreamARN)
+	}
+}
+
+// Tables of which a plan has none are another stack's.
+func TestPlanAmongStrangers(t *testing.T) {
+	f := newFixture(t, "")
+	if _, err := f.EnsureTable(things); err != nil {
+		t.Fatal(err)
+	}
+	other := things
+	other.TableName = "others"
+	p := f.NewPlan()
+	if _, err := p.Table(other); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.Strangers(); !slices.Equal(got, []string{"things"}) {
+		t.Errorf("strangers = %v, want things", got)
+	}
+	if _, err := p.Table(things); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.Strangers(); got != nil {
+		t.Errorf("strangers = %v beside a table of the plan, want none", got)
+	}
+}
+
 // A data folder of another template is refused, with what differs; only TTL can change.
 func TestEnsureTableChecksWhatIsThere(t *testing.T) {
 	f := newFixture(t, "")

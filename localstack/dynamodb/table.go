@@ -284,13 +284,22 @@ func (db *DB) table(name string) (*table, error) {
 
 // create makes a table.
 func (db *DB) create(spec TableSpec, set settings) (*table, error) {
+	return db.createAt(spec, set, db.now().UTC())
+}
+
+// newRecord is a table as it is made, but for its number.
+func (db *DB) newRecord(spec TableSpec, set settings, at time.Time) tableRecord {
+	return tableRecord{Spec: spec, ID: newID(), CreatedAt: at, StreamLabel: at.Format("2006-01-02T15:04:05.000"), Settings: &set}
+}
+
+func (db *DB) createAt(spec TableSpec, set settings, at time.Time) (*table, error) {
 	db.tablesMu.Lock()
 	defer db.tablesMu.Unlock()
 	if db.tables[spec.TableName] != nil {
 		return nil, refuse("ResourceInUseException", "Table already exists: %s", spec.TableName)
 	}
-	now := db.now().UTC()
-	r := tableRecord{Spec: spec, Number: db.nextTable, ID: newID(), CreatedAt: now, StreamLabel: now.Format("2006-01-02T15:04:05.000"), Settings: &set}
+	r := db.newRecord(spec, set, at)
+	r.Number = db.nextTable
 	t, err := db.newTable(r)
 	if err != nil {
 		return nil, err

@@ -43,7 +43,7 @@ func (n *node) fail(format string, args ...any) error {
 func parse(file string) (*node, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("template cannot be read: %w", err)
+		return nil, fmt.Errorf("the template cannot be read, name another with --template: %w", err)
 	}
 	tree, err := parser.ParseBytes(data, 0)
 	var located yaml.Error

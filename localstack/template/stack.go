@@ -31,8 +31,10 @@ type Options struct {
 	Stack, Region, Account string
 	// Host is where the local cloud answers, as in localhost:4566.
 	Host string
-	// CreateTable makes a table, or finds it: its stream's ARN is needed to go on.
+	// CreateTable makes a table or plans it, or finds it: its stream's ARN is needed to go on.
 	CreateTable func(dynamodb.TableSpec) (dynamodb.TableInfo, error)
+	// CheckTables says what is wrong with the tables as a whole, once all are known; may be nil.
+	CheckTables func() error
 }
 
 // Stack is what the local cloud runs.
@@ -183,6 +185,11 @@ func (r *reader) readResources(root *node) error {
 	}
 	// What others refer to is read first: tables have streams, functions use all of them.
 	for _, phase := range []int{tables, functions, rest} {
+		if phase == functions && r.CheckTables != nil {
+			if err := r.CheckTables(); err != nil {
+				return all.fail("%v", err)
+			}
+		}
 		if phase == rest {
 			if err := r.readAllEvents(); err != nil {
 				return err

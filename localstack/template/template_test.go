@@ -352,6 +352,16 @@ func TestTableThatCannotBeMade(t *testing.T) {
 	}
 }
 
+// Tables that do not fit together are told with the line of the resources.
+func TestTablesThatDoNotFit(t *testing.T) {
+	file, _ := write(t, "Resources: #!\n  Log:\n    Type: AWS::DynamoDB::Table\n    Properties: {}\n")
+	o := options(nil)
+	o.CheckTables = func() error { return errors.New("they are another stack's") }
+	if _, err := template.Load(file, o); err == nil || err.Error() != file+":1: they are another stack's" {
+		t.Errorf("error = %v", err)
+	}
+}
+
 // Intrinsic functions give what CloudFormation's give.
 func TestFunctions(t *testing.T) {
 	for value, want := range map[string]string{
