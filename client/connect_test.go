@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -143,6 +144,46 @@ func TestNextConnectionIsOpenedBeforeTheTokenEnds(t *testing.T) {
 			}
 		}
 	})
+}
+
+// $connect ends the older connection of its device before the handshake is over. That is no time offline, unless
+// the handshake then fails.
+func TestNextConnectionReplacesTheOldOneWithinItsHandshake(t *testing.T) {
+	for _, fails := range []bool{false, true} {
+		t.Run(fmt.Sprintf("fails %v", fails), func(t *testing.T) {
+			within(t, func(t *testing.T, s *server) {
+				u := s.start(func(cfg *client.Config) { cfg.Tokens = &tokens{life: time.Hour} })
+				defer u.Close()
+				old := s.accept()
+				u.begin(old)
+				old.pongs()
+				s.inNext(func() {
+					old.write(object{"type": "closing", "reason": "replaced"})
+					old.cut()
+					time.Sleep(time.Second) // until the client knows
+					if fails {
+						s.refuseNext(500)
+					}
+				})
+				c := s.accept()
+				c.sync("e")
+				p := u.enqueue("a")[0]
+				f := c.next("send")
+				isSend(t, f, 2, "a")
+				c.sent(f, 2)
+				u.isSent(p, 2)
+				offline := 0
+				for len(u.statuses) > 0 {
+					if st := <-u.statuses; st.Phase == client.Offline {
+						offline++
+					}
+				}
+				if want := map[bool]int{true: 1}[fails]; offline != want {
+					t.Errorf("offline %d times, want %d", offline, want)
+				}
+			})
+		})
+	}
 }
 
 func TestNextConnectionIsOpenedBeforeTwoHours(t *testing.T) {

@@ -315,6 +315,9 @@ func (c *Client) disconnected(l *link, err error, now time.Time) {
 		soon := long && (errors.Is(err, errSession) || errors.Is(err, errNewDevice) || errors.Is(err, errHandover))
 		c.redial(now, soon)
 	}
+	if c.dialing && errors.Is(err, errHandover) {
+		return // $connect has ended it for the next one, which is about to be there; if it fails, connected tells
+	}
 	c.offline(err, now)
 }
 

@@ -66,6 +66,7 @@ type server struct {
 	conns   chan *conn // connections that were opened
 	mu      sync.Mutex // guards what follows
 	refuse  []int      // statuses of the next handshakes
+	within  func()     // what the next handshake does before it is answered
 	devices int        // device ids that were made
 }
 
@@ -98,6 +99,13 @@ func (s *server) refuseNext(statuses ...int) {
 	s.refuse = append(s.refuse, statuses...)
 }
 
+// inNext makes the next handshake do something before it is answered, as $connect does.
+func (s *server) inNext(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.within = f
+}
+
 func (s *server) newDevice() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -106,6 +114,13 @@ func (s *server) newDevice() string {
 }
 
 func (s *server) serve(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	within := s.within
+	s.within = nil
+	s.mu.Unlock()
+	if within != nil {
+		within()
+	}
 	s.mu.Lock()
 	if len(s.refuse) > 0 {
 		status := s.refuse[0]
