@@ -2,14 +2,21 @@ package test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/duet-chat/duet/localstack/cloudtest"
 )
 
-// faultyTarget is a local cloud that fails on demand. No function may leave work running in it.
+// faultyTarget is a local cloud that fails on demand.
 func faultyTarget(t testing.TB) (*target, *cloudtest.Faults) {
 	t.Helper()
 	d := localTarget(t, "injects faults")
+	return d, d.faults(t)
+}
+
+// faults lets a local cloud fail. No function may leave work running in it.
+func (d *target) faults(t testing.TB) *cloudtest.Faults {
+	t.Helper()
 	faults := cloudtest.FaultsAt(t, d.base)
 	t.Cleanup(func() {
 		// docs/guarantees.md: work left running when a handler returns, which AWS freezes: there is none.
@@ -17,7 +24,26 @@ func faultyTarget(t testing.TB) (*target, *cloudtest.Faults) {
 			t.Errorf("functions have left %d calls running when they returned", s.Strays)
 		}
 	})
-	return d, faults
+	return faults
+}
+
+// awaitFaults waits until something has failed so often.
+func awaitFaults(t testing.TB, faults *cloudtest.Faults, count int) {
+	t.Helper()
+	limit := timeout()
+	again := time.NewTicker(2 * time.Millisecond)
+	defer again.Stop()
+	for {
+		s := faults.Status()
+		if len(s.Faults) >= count {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-limit:
+			t.Fatalf("%d faults after %v, want %d: %+v", len(s.Faults), patience, count, s.Rules)
+		}
+	}
 }
 
 // G2: an answer is lost after the commit, on its way to the client or with its function, or the

@@ -4,8 +4,6 @@ package caller
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"net/http"
 	"strings"
 )
@@ -30,17 +28,10 @@ func Function(ctx context.Context) string {
 	return function
 }
 
-// NewInvocation makes an id for an invocation, in the form of an X-Ray trace's.
-// Source: X-Ray developer guide, "Tracing header".
-func NewInvocation() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails: crypto/rand documents that it crashes the program instead
-	return "1-" + hex.EncodeToString(b[:4]) + "-" + hex.EncodeToString(b[4:])
-}
-
 type invocationKey struct{}
 
-// WithInvocation marks an invocation, and the requests that are made in it, with its id.
+// WithInvocation marks an invocation, and the requests that are made in it, with its id, which has
+// the form of an X-Ray trace's. Source: X-Ray developer guide, "Tracing header".
 func WithInvocation(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, invocationKey{}, id)
 }

@@ -32,7 +32,7 @@ func TestFunctionIsKnownByItsAccessKey(t *testing.T) {
 }
 
 func TestInvocationIsKnownByItsTrace(t *testing.T) {
-	id := caller.NewInvocation()
+	const id = "1-67891233-abcdef012345678912345678"
 	r := httptest.NewRequest("POST", "/", nil)
 	r.Header.Set("X-Amzn-Trace-Id", "Root="+id+";Parent=53995c3f42cd8ad8;Sampled=0")
 	if got := caller.Invocation(caller.FromRequest(r)); got != "" {

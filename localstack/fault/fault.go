@@ -18,6 +18,7 @@ package fault
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"hash/fnv"
 	"log/slog"
 	"math/rand/v2"
@@ -44,6 +45,7 @@ type Injector struct {
 	options Options
 	run     atomic.Pointer[run] // nil without rules
 	running sync.Map            // id → *invocation; see invoke.go
+	mark    string              // begins the ids of invocations
 
 	mu   sync.Mutex // guards changing run, and last
 	last *run       // the newest run, ended or not: its record stays readable
@@ -54,7 +56,7 @@ func New(o Options) *Injector {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Injector{options: o}
+	return &Injector{options: o, mark: fmt.Sprintf("1-%08x-", rand.Uint32())}
 }
 
 // run is the life of a plan: from when it is set to when another is, or none.

@@ -5,7 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/duet-chat/duet/localstack/caller"
 	"github.com/duet-chat/duet/localstack/lambda"
@@ -115,8 +119,12 @@ type invocation struct {
 	end  context.CancelCauseFunc
 	dead atomic.Bool // nothing that it still tries has an effect
 	// calls under way: what is left of them when it returns was not awaited.
-	calls atomic.Int64
+	calls  atomic.Int64
+	remote atomic.Bool // calls come over the network
 }
+
+// hangUp is how long it may take until a call over the network is known to be given up.
+const hangUp = 250 * time.Millisecond
 
 // Invoke implements lambda.Invoker.
 func (t tracked) Invoke(ctx context.Context, function string, payload []byte) (lambda.Result, error) {
@@ -125,7 +133,7 @@ func (t tracked) Invoke(ctx context.Context, function string, payload []byte) (l
 		return t.next.Invoke(ctx, function, payload)
 	}
 	running := &t.injector.running
-	id := caller.NewInvocation()
+	id := fmt.Sprintf("%s%08x%016x", t.injector.mark, rand.Uint32(), rand.Uint64())
 	ctx, end := context.WithCancelCause(caller.WithInvocation(ctx, id))
 	defer end(nil)
 	i := &invocation{end: end}
@@ -138,8 +146,10 @@ func (t tracked) Invoke(ctx context.Context, function string, payload []byte) (l
 		// It may go on without its caller, or is on its way to its end. Nobody knows when that is.
 	default:
 		running.Delete(id)
-		for range i.calls.Load() {
-			r.stray(function)
+		if i.remote.Load() && i.calls.Load() > 0 {
+			time.AfterFunc(hangUp, func() { r.left(i, function) })
+		} else {
+			r.left(i, function)
 		}
 	}
 	return result, err
@@ -149,6 +159,13 @@ func (t tracked) Invoke(ctx context.Context, function string, payload []byte) (l
 type call struct {
 	function   string
 	invocation *invocation // nil if it is not known, or is no function's
+}
+
+// left counts the calls that an invocation has left under way.
+func (r *run) left(i *invocation, function string) {
+	for range i.calls.Load() {
+		r.stray(function)
+	}
 }
 
 // stray counts a call that its function does not wait for. On AWS the function is frozen when it
@@ -163,8 +180,8 @@ func (r *run) stray(function string) {
 func (in *Injector) call(ctx context.Context, r *run) (c call, ok bool) {
 	c.function = callerOf(ctx)
 	id := caller.Invocation(ctx)
-	if id == "" {
-		return c, true
+	if !strings.HasPrefix(id, in.mark) {
+		return c, true // it began before there were rules
 	}
 	known, running := in.running.Load(id)
 	if !running {
@@ -173,6 +190,9 @@ func (in *Injector) call(ctx context.Context, r *run) (c call, ok bool) {
 	}
 	c.invocation = known.(*invocation)
 	c.invocation.calls.Add(1)
+	if ctx.Value(http.ServerContextKey) != nil {
+		c.invocation.remote.Store(true)
+	}
 	return c, !c.invocation.dead.Load()
 }
 
