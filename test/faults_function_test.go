@@ -1,9 +1,7 @@
 package test
 
 import (
-	"crypto/rand"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -14,7 +12,7 @@ import (
 // what G1 to G5 and G7 promise.
 func converse(t testing.TB, d *target, faults *cloudtest.Faults, each int, rules ...string) []*device {
 	t.Helper()
-	d.run = strings.ToLower(rand.Text()[:6])
+	d.run = newRun()
 	alice, bob := d.user(t, "alice"), d.user(t, "bob")
 	devices := []*device{alice.device("laptop", bob, each, 2*each), bob.device("phone", alice, each, 2*each)}
 	faults.Set(seed(t), rules...)

@@ -58,7 +58,7 @@ func needLocal(t testing.TB, why string) {
 
 func targetAt(t testing.TB, where string) *target {
 	t.Helper()
-	d := &target{run: strings.ToLower(rand.Text()[:6])}
+	d := &target{run: newRun()}
 	var raw []byte
 	var err error
 	if strings.HasPrefix(where, "http") {
@@ -82,6 +82,9 @@ func targetAt(t testing.TB, where string) *target {
 	}
 	return d
 }
+
+// newRun makes a name's end that no other run has.
+func newRun() string { return strings.ToLower(rand.Text()[:6]) }
 
 func (d *target) get(t testing.TB, path string) []byte {
 	t.Helper()
