@@ -7,13 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -26,7 +26,6 @@ import (
 	"github.com/duet-chat/duet/localstack/meter"
 	"github.com/duet-chat/duet/localstack/sqs"
 	"github.com/duet-chat/duet/localstack/storage"
-	"github.com/duet-chat/duet/localstack/streams"
 	"github.com/duet-chat/duet/localstack/template"
 )
 
@@ -68,7 +67,8 @@ type Cloud struct {
 	url         string
 	address     string // on which it listens
 	authority   *https.Authority
-	stack       *template.Stack
+	config      Config
+	stack       atomic.Pointer[template.Stack]
 	meter       *meter.Meter
 	log         *slog.Logger
 	ready       time.Duration
@@ -84,10 +84,15 @@ type Cloud struct {
 	queues      *sqs.Service
 	invocations *lambda.API // of functions, by the Lambda API
 
-	fleet     *fleet
-	functions *lambda.Switch
-	stop      context.CancelFunc // of the mappings and the sweep
-	running   sync.WaitGroup
+	fleet      *fleet
+	functions  *lambda.Switch
+	background context.Context // of the mappings, the sweep and the watch
+	stop       context.CancelFunc
+	running    sync.WaitGroup
+
+	deploying sync.Mutex       // guards what follows, and makes one step of deploying
+	current   runningFunctions // functions
+	mappings  map[string]*runningMapping
 }
 
 // closeTimeout bounds what Close waits for: Ctrl-C ends everything within a second.
@@ -105,7 +110,8 @@ func Start(ctx context.Context, o Config) (_ *Cloud, err error) {
 	}
 	address := listener.Addr().(*net.TCPAddr)
 	host := reachable(address)
-	c := &Cloud{url: "http://" + host, address: address.String(), authority: &https.Authority{}, meter: meter.New(), log: o.Log}
+	c := &Cloud{url: "http://" + host, address: address.String(), authority: &https.Authority{}, config: o, meter: meter.New(), log: o.Log}
+	c.background, c.stop = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
 			_ = listener.Close()
@@ -118,41 +124,26 @@ func Start(ctx context.Context, o Config) (_ *Cloud, err error) {
 	if c.db, err = dynamodb.New(dynamodb.Options{Store: c.store, Region: Region, Account: Account, Now: time.Now, Meter: c.meter, Log: o.Log}); err != nil {
 		return nil, err
 	}
-	var tables []string
-	planned := c.db.NewPlan()
-	c.stack, err = template.Load(o.Template, template.Options{
-		Parameters: o.Parameters, Suggested: o.Suggested, Stack: stack, Region: Region, Account: Account, Host: host,
-		CreateTable: func(spec dynamodb.TableSpec) (dynamodb.TableInfo, error) {
-			tables = append(tables, spec.TableName)
-			return planned.Table(spec)
-		},
-		CheckTables: func() error {
-			if others := planned.Strangers(); len(others) > 0 {
-				return fmt.Errorf("the data folder %s is another stack's: it has the tables %s, and none of this template's: choose another folder with --data, or empty this one",
-					o.Dir, strings.Join(others, ", "))
-			}
-			return nil
-		},
-	})
+	read, planned, err := c.load()
 	if err != nil {
 		return nil, err
 	}
-	plan, err := c.newFaults(o.Faults, tables)
+	c.stack.Store(read)
+	plan, err := c.newFaults(o.Faults, planned.Names())
 	if err != nil {
 		return nil, err
 	}
 	c.tables = c.faults.DynamoDB(c.db)
 	c.queues, err = sqs.New(sqs.Options{
 		Store: c.store, BaseURL: c.url, Region: Region, Account: Account, Now: time.Now, Meter: c.meter,
-	}, c.stack.Queues...)
+	}, read.Queues...)
 	if err != nil {
 		return nil, err
 	}
 	if c.fleet, err = c.newFleet(o, host); err != nil {
 		return nil, err
 	}
-	runners, err := c.fleet.start(ctx, c.stack.Functions)
-	if err != nil {
+	if c.current, err = c.fleet.start(ctx, read.Functions, runningFunctions{}, nil); err != nil {
 		return nil, err
 	}
 	// Nothing is made before it is known that all can be.
@@ -160,23 +151,23 @@ func Start(ctx context.Context, o Config) (_ *Cloud, err error) {
 		return nil, err
 	}
 	c.functions = lambda.NewSwitch()
-	c.functions.Set(runners)
+	c.functions.Set(c.current.runners)
 	c.invoker = c.faults.Invoker(c.functions)
 	c.invocations, err = lambda.NewAPI(lambda.APIOptions{
-		Invoker: c.invoker, Functions: c.stack.Functions, Region: Region, Account: Account, Log: o.Log,
+		Invoker: c.invoker, Functions: read.Functions, Region: Region, Account: Account, Log: o.Log,
 	})
 	if err != nil {
 		return nil, err
 	}
 	c.pools, err = cognito.New(cognito.Options{
-		Pools: c.stack.Pools, Store: c.store, Invoker: c.invoker, BaseURL: c.url, Region: Region, Account: Account,
+		Pools: read.Pools, Store: c.store, Invoker: c.invoker, BaseURL: c.url, Region: Region, Account: Account,
 		Now: time.Now, Log: o.Log, PasswordCost: o.PasswordCost,
 	})
 	if err != nil {
 		return nil, err
 	}
-	if c.stack.API != nil {
-		c.api, err = gateway.New(*c.stack.API, gateway.Options{
+	if read.API != nil {
+		c.api, err = gateway.New(*read.API, gateway.Options{
 			Invoker: c.invoker, Region: Region, Account: Account, Meter: c.meter, Log: o.Log, Limits: o.Limits, Faults: c.faults,
 		})
 		if err != nil {
@@ -185,9 +176,10 @@ func Start(ctx context.Context, o Config) (_ *Cloud, err error) {
 		c.served = c.faults.Connections(c.api)
 	}
 	c.faults.Set(plan)
-	if err := c.startBackground(); err != nil {
+	if err := c.setMappings(read.Mappings); err != nil {
 		return nil, err
 	}
+	c.running.Go(func() { c.sweep(c.background) })
 	c.server = &http.Server{
 		Handler:           c,
 		ReadHeaderTimeout: 10 * time.Second,
@@ -222,29 +214,6 @@ func reachable(a *net.TCPAddr) string {
 	return net.JoinHostPort(host, strconv.Itoa(a.Port))
 }
 
-// startBackground starts what runs by itself: the event source mappings and the sweep of
-// expired items.
-func (c *Cloud) startBackground() error {
-	ctx, stop := context.WithCancel(context.Background())
-	c.stop = stop
-	for _, m := range c.stack.Mappings {
-		source, err := c.db.Stream(m.StreamARN)
-		if err != nil {
-			return fmt.Errorf("event source mapping %s: %w", m.Name, err)
-		}
-		o := streams.Options{
-			Source: source, Invoker: c.faults.Batches(c.invoker), Checkpoints: checkpoints{c.store}, Failures: c.queues,
-			Now: time.Now, Sleep: sleep, Jitter: func(d time.Duration) time.Duration { return rand.N(d) + 1 }, Log: c.log,
-		}
-		if err := m.Check(o); err != nil {
-			return err
-		}
-		c.running.Go(func() { _ = streams.Run(ctx, m, o) }) // it logs what stops it
-	}
-	c.running.Go(func() { c.sweep(ctx) })
-	return nil
-}
-
 // sweepEvery is how often expired items are looked for: AWS takes up to days.
 const sweepEvery = 5 * time.Minute
 
@@ -271,20 +240,23 @@ func sleep(ctx context.Context, d time.Duration) error {
 func (c *Cloud) URL() string { return c.url }
 
 // Outputs are the stack's outputs, named as in the template.
-func (c *Cloud) Outputs() map[string]string { return c.stack.Outputs }
+func (c *Cloud) Outputs() map[string]string { return c.stack.Load().Outputs }
 
 // WebSocketURL is where clients connect, as in ws://localhost:4566/prod; "" without an API.
 func (c *Cloud) WebSocketURL() string {
-	if c.stack.API == nil {
+	api := c.stack.Load().API
+	if api == nil {
 		return ""
 	}
-	return "ws" + strings.TrimPrefix(c.url, "http") + "/" + c.stack.API.Stage
+	return "ws" + strings.TrimPrefix(c.url, "http") + "/" + api.Stage
 }
 
 // Notes are what is run differently than it stands in the template, a line each.
 func (c *Cloud) Notes() []string {
-	notes := slices.Clone(c.stack.Warnings)
-	if note := c.fleet.note(c.stack.Functions); note != "" {
+	c.deploying.Lock()
+	defer c.deploying.Unlock()
+	notes := slices.Clone(c.stack.Load().Warnings)
+	if note := c.fleet.note(c.current); note != "" {
 		notes = append(notes, note)
 	}
 	return notes
@@ -321,9 +293,7 @@ func (c *Cloud) closeParts(ctx context.Context) error {
 	if c.server != nil {
 		errs = append(errs, c.server.Close())
 	}
-	if c.stop != nil {
-		c.stop()
-	}
+	c.stop()
 	c.running.Wait()
 	if c.invocations != nil {
 		c.invocations.Close()

@@ -18,17 +18,17 @@ type Faults struct {
 // newFaults makes the injector, and reads what is to fail.
 func (c *Cloud) newFaults(f Faults, tables []string) (plan fault.Plan, err error) {
 	names := fault.Names{Functions: []string{}, Tables: tables, Routes: []string{}}
-	for _, function := range c.stack.Functions {
+	for _, function := range c.stack.Load().Functions {
 		names.Functions = append(names.Functions, function.Name)
 	}
-	if c.stack.API != nil {
-		for route := range c.stack.API.Routes {
+	if c.stack.Load().API != nil {
+		for route := range c.stack.Load().API.Routes {
 			names.Routes = append(names.Routes, route)
 		}
 		slices.Sort(names.Routes)
 	}
 	o := fault.Options{Names: names, Log: c.log}
-	if c.stack.API != nil { // made later, but before anything can fail
+	if c.stack.Load().API != nil { // made later, but before anything can fail
 		o.Cut = func(user string) int { return c.api.Cut(user) }
 		o.User = func(connection string) string { return c.api.User(connection) }
 	}

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -51,46 +53,93 @@ func (c *Cloud) newFleet(o Config, host string) (*fleet, error) {
 	return f, nil
 }
 
-// start starts functions, each where it can run, and says who runs which.
-func (f *fleet) start(ctx context.Context, functions []lambda.Function) (map[string]lambda.Runner, error) {
-	here, apart := f.split(functions)
-	runners := map[string]lambda.Runner{}
-	if len(apart) > 0 {
-		processes, err := f.processes(ctx, apart)
-		if err != nil {
-			return nil, err
+// runningFunctions is who runs which function.
+type runningFunctions struct {
+	functions []lambda.Function
+	runners   map[string]lambda.Runner
+	binaries  map[string]string // of those that run as processes
+	replaced  []string          // the functions that are new here, or run otherwise than before
+}
+
+// start starts functions, each where it can run. Those of before go on if they are the same; of the
+// changed ones the code may be another. Nothing of before is ended.
+func (f *fleet) start(ctx context.Context, functions []lambda.Function, before runningFunctions, changed map[string]bool) (runningFunctions, error) {
+	next := runningFunctions{functions: functions, runners: map[string]lambda.Runner{}, binaries: map[string]string{}}
+	var here, apart, build []lambda.Function
+	for _, function := range functions {
+		same := before.has(function)
+		switch {
+		case same && !changed[function.Name]:
+			next.runners[function.Name] = before.runners[function.Name]
+			if binary := before.binaries[function.Name]; binary != "" {
+				next.binaries[function.Name] = binary
+			}
+		case f.isHere(function) && before.binaries[function.Name] == "" && !changed[function.Name]:
+			here = append(here, function)
+		default:
+			build = append(build, function)
 		}
-		assign(runners, processes, apart)
+	}
+	binaries, err := f.build(ctx, build)
+	if err != nil {
+		return runningFunctions{}, err
+	}
+	for _, function := range build {
+		name := function.Name
+		next.binaries[name] = binaries[name]
+		if before.has(function) && before.binaries[name] == binaries[name] {
+			next.runners[name] = before.runners[name] // another source, but the same program
+			continue
+		}
+		apart = append(apart, function)
+	}
+	if len(apart) > 0 {
+		processes, err := f.processes(ctx, apart, binaries)
+		if err != nil {
+			return runningFunctions{}, err
+		}
+		next.assign(processes, apart)
 	}
 	if len(here) > 0 {
 		inProcess, err := f.inProcess(here)
 		if err != nil {
 			if len(apart) > 0 {
-				err = errors.Join(err, runners[apart[0].Name].Close(ctx))
+				err = errors.Join(err, next.runners[apart[0].Name].Close(ctx))
 			}
-			return nil, err
+			return runningFunctions{}, err
 		}
-		assign(runners, inProcess, here)
+		next.assign(inProcess, here)
 	}
-	return runners, nil
+	slices.Sort(next.replaced)
+	return next, nil
 }
 
-func assign(runners map[string]lambda.Runner, r lambda.Runner, functions []lambda.Function) {
+func (r *runningFunctions) assign(to lambda.Runner, functions []lambda.Function) {
 	for _, function := range functions {
-		runners[function.Name] = r
+		r.runners[function.Name] = to
+		r.replaced = append(r.replaced, function.Name)
 	}
 }
 
-// split tells the functions that run in this process from those that run as processes.
-func (f *fleet) split(functions []lambda.Function) (here, apart []lambda.Function) {
-	for _, function := range functions {
-		if f.mode == InProcess && registry[function.Folder] != nil && f.isProduct(function.Folder) {
-			here = append(here, function)
-		} else {
-			apart = append(apart, function)
-		}
+// has tells whether a function runs with the same settings, wherever they stand.
+func (r *runningFunctions) has(function lambda.Function) bool {
+	i := slices.IndexFunc(r.functions, func(other lambda.Function) bool { return other.Name == function.Name })
+	if i < 0 {
+		return false
 	}
-	return here, apart
+	other := r.functions[i]
+	other.At = function.At
+	return reflect.DeepEqual(other, function)
+}
+
+// isHere tells whether a function's code is in this program, and is to run here.
+func (f *fleet) isHere(function lambda.Function) bool {
+	return f.mode == InProcess && registry[function.Folder] != nil && f.isProduct(function.Folder)
+}
+
+// folder is where a function's code is.
+func (f *fleet) folder(function lambda.Function) (string, error) {
+	return filepath.Abs(filepath.Join(f.dir, filepath.FromSlash(function.Folder)))
 }
 
 // isProduct tells whether a folder of the registry's is this module's, or not there at all, as with
@@ -141,13 +190,33 @@ func (f *fleet) inProcess(functions []lambda.Function) (*lambda.InProcess, error
 	})
 }
 
-// processes builds functions and runs them as processes; ctx bounds the building.
-func (f *fleet) processes(ctx context.Context, functions []lambda.Function) (*lambda.Process, error) {
+// cache is where binaries and what they need are kept.
+func (f *fleet) cache() (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return nil, fmt.Errorf("there is no folder for the functions' binaries: %w", err)
+		return "", fmt.Errorf("there is no folder for the functions' binaries: %w", err)
 	}
-	cache = filepath.Join(cache, "duet")
+	return filepath.Join(cache, "duet"), nil
+}
+
+// build makes the binaries of functions, by their names.
+func (f *fleet) build(ctx context.Context, functions []lambda.Function) (map[string]string, error) {
+	if len(functions) == 0 {
+		return nil, nil
+	}
+	cache, err := f.cache()
+	if err != nil {
+		return nil, err
+	}
+	return lambda.Build(ctx, f.dir, filepath.Join(cache, "functions"), functions)
+}
+
+// processes runs functions as processes.
+func (f *fleet) processes(ctx context.Context, functions []lambda.Function, binaries map[string]string) (*lambda.Process, error) {
+	cache, err := f.cache()
+	if err != nil {
+		return nil, err
+	}
 	roots := filepath.Join(cache, "roots-"+f.port+".pem")
 	if err := f.cloud.authority.WriteRoots(roots); err != nil {
 		return nil, err
@@ -155,22 +224,16 @@ func (f *fleet) processes(ctx context.Context, functions []lambda.Function) (*la
 	o := f.options
 	o.Functions = functions
 	return lambda.NewProcess(ctx, o, lambda.ProcessOptions{
-		Dir: f.dir, Cache: filepath.Join(cache, "functions"), Endpoint: "http://" + f.host,
+		Dir: f.dir, Binaries: binaries, Endpoint: "http://" + f.host,
 		// What a function addresses to AWS comes here, however it makes the address, and never gets there.
 		Variables: map[string]string{"HTTPS_PROXY": "http://" + f.host, "SSL_CERT_FILE": roots},
 	})
 }
 
 // note says in a line which functions run as processes though others run in this one; "" if none does.
-func (f *fleet) note(functions []lambda.Function) string {
-	_, apart := f.split(functions)
-	if f.mode == Process || len(apart) == 0 {
+func (f *fleet) note(r runningFunctions) string {
+	if f.mode == Process || len(r.binaries) == 0 {
 		return ""
 	}
-	var names []string
-	for _, function := range apart {
-		names = append(names, function.Name)
-	}
-	slices.Sort(names)
-	return fmt.Sprintf("built and run as processes, for this program does not have their code in it: %s", strings.Join(names, ", "))
+	return "built and run as processes, for this program does not have their code in it: " + strings.Join(slices.Sorted(maps.Keys(r.binaries)), ", ")
 }

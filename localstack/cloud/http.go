@@ -50,10 +50,10 @@ func (c *Cloud) serve(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *Cloud) stage() string {
-	if c.stack.API == nil {
+	if c.stack.Load().API == nil {
 		return ""
 	}
-	return c.stack.API.Stage
+	return c.stack.Load().API.Stage
 }
 
 func (c *Cloud) isStage(path string) bool {

@@ -54,6 +54,15 @@ func (p *Plan) Table(spec TableSpec) (TableInfo, error) {
 	return t.info(), nil
 }
 
+// Names are the planned tables' names.
+func (p *Plan) Names() []string {
+	names := []string{}
+	for _, spec := range p.specs {
+		names = append(names, spec.TableName)
+	}
+	return names
+}
+
 // Strangers are the tables that are there, if there are any and the plan has none of them: then they
 // are another stack's.
 func (p *Plan) Strangers() []string {

@@ -55,13 +55,13 @@ type refusal int
 // authorize asks the API's authorizer and returns the object that later events
 // carry as requestContext.authorizer. Source: "Control access to WebSocket APIs
 // with AWS Lambda REQUEST authorizers" and "Output from an API Gateway Lambda authorizer".
-func (g *Gateway) authorize(ctx context.Context, s *session, head handshakeHead) ([]byte, refusal) {
-	for _, source := range g.sources {
+func (g *Gateway) authorize(ctx context.Context, d *deployment, s *session, head handshakeHead) ([]byte, refusal) {
+	for _, source := range d.sources {
 		if !source.present(head) {
 			return nil, http.StatusUnauthorized
 		}
 	}
-	function := g.api.Authorizer.Function
+	function := d.authorizer.Function
 	requestID := g.newID()
 	started := time.Now()
 	event := s.authorizerEvent(g.methodARN, requestID, g.now(), head)

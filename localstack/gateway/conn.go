@@ -249,7 +249,7 @@ func (g *Gateway) forget(c *conn) {
 // of being throttled.
 func (g *Gateway) disconnected(s *session, end closing) {
 	defer g.running.Done()
-	route := g.routes[disconnectRoute]
+	route := g.lifecycle(disconnectRoute)
 	if route == nil {
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -82,10 +83,8 @@ type Options struct {
 
 // Gateway serves one API. Its methods may be called concurrently.
 type Gateway struct {
-	api       API
-	routes    map[string]*Route
-	selection selection
-	sources   []identitySource
+	api       API // its id, name and stage: what else it has is in deployed
+	deployed  atomic.Pointer[deployment]
 	methodARN string
 	invoker   lambda.Invoker
 	now       func() time.Time
@@ -116,37 +115,20 @@ func New(api API, opts Options) (*Gateway, error) {
 	if api.ID == "" || api.Stage == "" || strings.Contains(api.Stage, "/") {
 		return nil, fmt.Errorf("api %q: id %q and stage %q must be set, the stage without a slash", api.Name, api.ID, api.Stage)
 	}
-	selection, err := parseSelection(api.RouteSelectionExpression)
-	if err != nil {
-		return nil, fmt.Errorf("api %q: %w", api.Name, err)
-	}
 	g := &Gateway{
-		api: api, selection: selection, invoker: opts.Invoker,
+		api: api, invoker: opts.Invoker,
 		now: opts.Now, newID: opts.NewID, log: opts.Log,
 		limits:      opts.Limits.orAWS(),
 		faults:      opts.Faults,
 		meters:      newMeters(opts.Meter, api.Name),
 		epoch:       time.Now(),
-		routes:      make(map[string]*Route, len(api.Routes)),
 		connections: map[string]*conn{},
 	}
-	for key, route := range api.Routes {
-		if route.Function == "" {
-			return nil, fmt.Errorf("api %q: route %q has no function", api.Name, key)
-		}
-		if route.Timeout <= 0 || route.Timeout > g.limits.IntegrationTimeout {
-			route.Timeout = g.limits.IntegrationTimeout
-		}
-		g.routes[key] = &route
+	d, err := g.newDeployment(api)
+	if err != nil {
+		return nil, err
 	}
-	if a := api.Authorizer; a != nil {
-		if a.Function == "" {
-			return nil, fmt.Errorf("api %q: the authorizer has no function", api.Name)
-		}
-		if g.sources, err = parseIdentitySources(a.IdentitySources); err != nil {
-			return nil, fmt.Errorf("api %q: %w", api.Name, err)
-		}
-	}
+	g.deployed.Store(d)
 	if g.now == nil {
 		g.now = time.Now
 	}

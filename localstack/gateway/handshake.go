@@ -36,8 +36,8 @@ func (g *Gateway) serveHandshake(w http.ResponseWriter, r *http.Request) {
 	s := g.newSession(r)
 	head := g.newHandshakeHead(r, s)
 	w.Header()["X-Amzn-Requestid"] = []string{g.newID()}
-	if g.api.Authorizer != nil {
-		authorizer, status := g.authorize(g.functions, s, head)
+	if d := g.deployed.Load(); d.authorizer != nil {
+		authorizer, status := g.authorize(g.functions, d, s, head)
 		if status != 0 {
 			g.refuseHandshake(w, s, status)
 			return
@@ -107,7 +107,7 @@ func hasToken(values []string, token string) bool {
 
 // connect runs the $connect route and returns the subprotocol that it chose.
 func (g *Gateway) connect(ctx context.Context, s *session, head handshakeHead) (string, refusal) {
-	route := g.routes[connectRoute]
+	route := g.lifecycle(connectRoute)
 	if route == nil {
 		return "", 0
 	}

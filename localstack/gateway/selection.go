@@ -135,11 +135,12 @@ func appendText(dst, value []byte) []byte {
 // lifecycle handlers must not see messages.
 func (g *Gateway) route(body []byte) (string, *Route) {
 	var buf [64]byte
-	asked := g.selection.appendKey(buf[:0], body)
+	d := g.deployed.Load()
+	asked := d.selection.appendKey(buf[:0], body)
 	if len(asked) > 0 && asked[0] != '$' {
-		if r := g.routes[string(asked)]; r != nil {
+		if r := d.routes[string(asked)]; r != nil {
 			return string(asked), r
 		}
 	}
-	return defaultRoute, g.routes[defaultRoute]
+	return defaultRoute, d.routes[defaultRoute]
 }

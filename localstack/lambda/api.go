@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,7 +23,7 @@ const APIPath = "/2015-03-31/functions"
 // Source: Lambda API reference.
 type API struct {
 	options APIOptions
-	byName  map[string]deployed
+	byName  atomic.Pointer[map[string]deployed]
 	mux     *http.ServeMux
 	life    context.Context // of the asynchronous invocations
 	end     context.CancelFunc
@@ -38,14 +39,10 @@ type APIOptions struct {
 
 // NewAPI makes an API. Close ends what it runs.
 func NewAPI(o APIOptions) (*API, error) {
-	a := &API{options: o, byName: map[string]deployed{}, mux: http.NewServeMux()}
+	a := &API{options: o, mux: http.NewServeMux()}
 	a.life, a.end = context.WithCancel(context.Background())
-	for _, f := range o.Functions {
-		d, err := Options{Region: o.Region, Account: o.Account}.deploy(f)
-		if err != nil {
-			return nil, err
-		}
-		a.byName[f.Name] = d
+	if err := a.SetFunctions(o.Functions); err != nil {
+		return nil, err
 	}
 	a.mux.HandleFunc("POST "+APIPath+"/{name}/invocations", a.invoke)
 	a.mux.HandleFunc("GET "+APIPath, a.list)
@@ -68,6 +65,20 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // wait for, which is closed after it.
 func (a *API) Close() { a.end() }
 
+// SetFunctions replaces the functions that the API knows.
+func (a *API) SetFunctions(functions []Function) error {
+	byName := map[string]deployed{}
+	for _, f := range functions {
+		d, err := Options{Region: a.options.Region, Account: a.options.Account}.deploy(f)
+		if err != nil {
+			return err
+		}
+		byName[f.Name] = d
+	}
+	a.byName.Store(&byName)
+	return nil
+}
+
 // find looks a function up by its name, its ARN or a part of that, each with a version or without:
 // there is only $LATEST.
 func (a *API) find(w http.ResponseWriter, r *http.Request) (deployed, bool) {
@@ -78,7 +89,7 @@ func (a *API) find(w http.ResponseWriter, r *http.Request) (deployed, bool) {
 	if before, version, ok := strings.Cut(name, ":"); ok {
 		name, qualifier = before, version
 	}
-	f, ok := a.byName[name]
+	f, ok := (*a.byName.Load())[name]
 	if ok && (qualifier == "" || qualifier == "$LATEST") {
 		return f, true
 	}
@@ -220,8 +231,8 @@ func (a *API) configuration(f deployed) configuration {
 }
 
 func (a *API) list(w http.ResponseWriter, _ *http.Request) {
-	all := make([]configuration, 0, len(a.byName))
-	for _, f := range a.byName {
+	all := make([]configuration, 0, len(*a.byName.Load()))
+	for _, f := range *a.byName.Load() {
 		all = append(all, a.configuration(f))
 	}
 	slices.SortFunc(all, func(a, b configuration) int { return strings.Compare(a.FunctionName, b.FunctionName) })

@@ -17,14 +17,14 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// build finds or makes the binary of each function, as SAM does but for this machine, and returns
+// Build finds or makes the binary of each function, as SAM does but for this machine, and returns
 // their paths by the functions' names. Functions that share their code share the binary. All
 // failures are reported, each with the compiler's output.
 //
 // A binary's path names its content: what has been built anew has another path, and environments
 // that run the old one are not disturbed. A build of what has not changed costs some 200 ms of
 // looking, for all that differ together.
-func build(ctx context.Context, dir, cache string, functions []Function) (map[string]string, error) {
+func Build(ctx context.Context, dir, cache string, functions []Function) (map[string]string, error) {
 	users := map[source][]Function{}
 	var all []error
 	for _, f := range functions {

@@ -19,6 +19,8 @@ type ProcessOptions struct {
 	Dir string
 	// Cache is the folder for the binaries. Its contents may be thrown away.
 	Cache string
+	// Binaries are those of the functions, by their names, as Build gives them; nil builds them.
+	Binaries map[string]string
 	// Endpoint is the local cloud's URL, which the functions' AWS SDK clients use (AWS_ENDPOINT_URL).
 	Endpoint string
 	// Variables are more environment variables of every process, which the template cannot override.
@@ -76,9 +78,12 @@ func NewProcess(ctx context.Context, o Options, po ProcessOptions) (*Process, er
 			return nil, err
 		}
 	}
-	binaries, err := build(ctx, po.Dir, po.Cache, o.Functions)
-	if err != nil {
-		return nil, err
+	binaries := po.Binaries
+	if binaries == nil {
+		var err error
+		if binaries, err = Build(ctx, po.Dir, po.Cache, o.Functions); err != nil {
+			return nil, err
+		}
 	}
 	p := &Process{account: newAccount(o.Concurrent), fleets: map[string]*fleet{}, starter: newStarter()}
 	for _, d := range functions {

@@ -47,8 +47,26 @@ type Stack struct {
 	Queues   []sqs.Queue
 	Pools    []cognito.Pool
 	Outputs  map[string]string
+	// Declared is where each resource stands, in the order of the template.
+	Declared []Declared
 	// Warnings say what is run differently than it stands there, each with its file and line.
 	Warnings []string
+}
+
+// Declared is a resource that is made.
+type Declared struct {
+	ID, Kind string
+	At       string // as in template.yaml:17
+}
+
+// Where is where a resource of a type stands, or the first of the types if it has no id.
+func (s *Stack) Where(id string, kinds ...string) string {
+	for _, d := range s.Declared {
+		if d.ID == id || id == "" && slices.Contains(kinds, d.Kind) {
+			return d.At
+		}
+	}
+	return ""
 }
 
 // FunctionNamed finds a function by its name.
@@ -172,6 +190,7 @@ func (r *reader) readResources(root *node) error {
 		}
 		r.resources = append(r.resources, res)
 		r.scope.resources[id] = res
+		r.stack.Declared = append(r.stack.Declared, Declared{ID: id, Kind: kind, At: fmt.Sprintf("%s:%d", n.file, n.line)})
 	}
 	for _, res := range r.resources {
 		if err := r.name(res); err != nil {

@@ -1,0 +1,89 @@
+package cloud
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/duet-chat/duet/localstack/dynamodb"
+	"github.com/duet-chat/duet/localstack/streams"
+	"github.com/duet-chat/duet/localstack/template"
+)
+
+// load reads the template and plans its tables; nothing is made.
+func (c *Cloud) load() (*template.Stack, *dynamodb.Plan, error) {
+	planned := c.db.NewPlan()
+	read, err := template.Load(c.config.Template, template.Options{
+		Parameters: c.config.Parameters, Suggested: c.config.Suggested, Stack: stack, Region: Region, Account: Account,
+		Host: strings.TrimPrefix(c.url, "http://"), CreateTable: planned.Table,
+		CheckTables: func() error {
+			if others := planned.Strangers(); len(others) > 0 && c.config.Dir != "" {
+				return fmt.Errorf("the data folder %s is another stack's: it has the tables %s, and none of this template's: choose another folder with --data, or empty this one",
+					c.config.Dir, strings.Join(others, ", "))
+			}
+			return nil
+		},
+	})
+	return read, planned, err
+}
+
+// runningMapping is an event source mapping that runs.
+type runningMapping struct {
+	streams.Mapping
+	end   context.CancelFunc
+	ended chan struct{}
+}
+
+// setMappings ends the mappings that are not the same any more and starts the new ones, each where the
+// one of its name was.
+func (c *Cloud) setMappings(mappings []streams.Mapping) error {
+	next := map[string]*runningMapping{}
+	options := map[string]streams.Options{}
+	for _, m := range mappings {
+		if old := c.mappings[m.Name]; old != nil && reflect.DeepEqual(old.Mapping, m) {
+			next[m.Name] = old
+			continue
+		}
+		o, err := c.mappingOptions(m)
+		if err != nil {
+			return err
+		}
+		options[m.Name] = o
+	}
+	for name, old := range c.mappings {
+		if next[name] == nil {
+			old.end()
+			<-old.ended
+		}
+	}
+	for _, m := range mappings {
+		if next[m.Name] != nil {
+			continue
+		}
+		ctx, end := context.WithCancel(c.background)
+		started := &runningMapping{Mapping: m, end: end, ended: make(chan struct{})}
+		next[m.Name] = started
+		c.running.Go(func() {
+			defer close(started.ended)
+			_ = streams.Run(ctx, m, options[m.Name]) // it logs what stops it
+		})
+	}
+	c.mappings = next
+	return nil
+}
+
+// mappingOptions says what is wrong with a mapping, or what it needs to run.
+func (c *Cloud) mappingOptions(m streams.Mapping) (streams.Options, error) {
+	source, err := c.db.Stream(m.StreamARN)
+	if err != nil {
+		return streams.Options{}, fmt.Errorf("event source mapping %s: %w", m.Name, err)
+	}
+	o := streams.Options{
+		Source: source, Invoker: c.faults.Batches(c.invoker), Checkpoints: checkpoints{c.store}, Failures: c.queues,
+		Now: time.Now, Sleep: sleep, Jitter: func(d time.Duration) time.Duration { return rand.N(d) + 1 }, Log: c.log,
+	}
+	return o, m.Check(o)
+}
