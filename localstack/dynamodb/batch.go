@@ -16,9 +16,6 @@ const (
 
 // batchGet does BatchGetItem.
 func (db *DB) batchGet(q *request, dst []byte) ([]byte, error) {
-	if err := q.checkReturns(); err != nil {
-		return nil, err
-	}
 	type part struct {
 		tableBatch
 		table      *table
@@ -27,13 +24,18 @@ func (db *DB) batchGet(q *request, dst []byte) ([]byte, error) {
 	parts := make([]part, len(q.Tables))
 	total := 0
 	for i, b := range q.Tables {
+		projection, err := db.projection(&b.request)
+		if err != nil {
+			return nil, err
+		}
 		t, err := db.table(b.table)
 		if err != nil {
 			return nil, err
 		}
-		projection, err := db.projection(&b.request)
-		if err != nil {
-			return nil, err
+		if projection != nil {
+			if err := t.checkScalar(projection); err != nil {
+				return nil, err
+			}
 		}
 		seen := map[string]bool{}
 		for _, key := range b.keys {
@@ -49,10 +51,7 @@ func (db *DB) batchGet(q *request, dst []byte) ([]byte, error) {
 		total += len(b.keys)
 		parts[i] = part{b, t, projection}
 	}
-	switch {
-	case total == 0:
-		return nil, invalid("1 validation error detected: Value '{}' at 'requestItems' failed to satisfy constraint: Member must have length greater than or equal to 1")
-	case total > maxBatchKeys:
+	if total > maxBatchKeys {
 		return nil, invalid("Too many items requested for the BatchGetItem call")
 	}
 	var costs []spent
@@ -132,9 +131,6 @@ func (b *tableBatch) appendUnprocessed(dst []byte, keys []attr.Item) []byte {
 
 // batchWrite does BatchWriteItem: each write on its own, none of them conditional.
 func (db *DB) batchWrite(q *request, dst []byte) ([]byte, error) {
-	if err := q.checkReturns(); err != nil {
-		return nil, err
-	}
 	var writes []*write
 	var keys [][]byte
 	seen := map[string]bool{}
@@ -144,7 +140,7 @@ func (db *DB) batchWrite(q *request, dst []byte) ([]byte, error) {
 			a := &b.writes[j]
 			w, err := db.newBatchWrite(b.table, a)
 			if err != nil {
-				return nil, within(err, "requestItems.%s.member.%d.member.%s.", b.table, j+1, memberName(a.kind))
+				return nil, err
 			}
 			if seen[string(w.storeKey)] {
 				return nil, invalid("Provided list of item keys contains duplicates")
@@ -153,10 +149,7 @@ func (db *DB) batchWrite(q *request, dst []byte) ([]byte, error) {
 			writes, keys = append(writes, w), append(keys, w.storeKey)
 		}
 	}
-	switch {
-	case len(writes) == 0:
-		return nil, invalid("1 validation error detected: Value '{}' at 'requestItems' failed to satisfy constraint: Member must have length greater than or equal to 1")
-	case len(writes) > maxBatchWrites:
+	if len(writes) > maxBatchWrites {
 		return nil, invalid("Too many items requested for the BatchWriteItem call")
 	}
 	unlock := db.lock(keys...)
@@ -184,7 +177,10 @@ func (db *DB) newBatchWrite(table string, a *action) (*write, error) {
 	switch {
 	case a.kinds == 1 && a.kind == "PutRequest":
 		w, err := db.newWrite(put, &a.request)
-		if err == nil {
+		if err != nil {
+			return nil, err
+		}
+		if err = w.place(db); err == nil {
 			return w, nil
 		}
 		if _, ok := isMismatch(err); ok {
@@ -195,7 +191,11 @@ func (db *DB) newBatchWrite(table string, a *action) (*write, error) {
 		}
 		return nil, err
 	case a.kinds == 1 && a.kind == "DeleteRequest":
-		return db.newWrite(deletion, &a.request)
+		w, err := db.newWrite(deletion, &a.request)
+		if err != nil {
+			return nil, err
+		}
+		return w, w.place(db)
 	}
 	return nil, invalid("Supplied WriteRequest must contain exactly one of PutRequest or DeleteRequest")
 }

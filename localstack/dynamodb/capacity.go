@@ -153,17 +153,6 @@ func appendCosts(dst []byte, separator string, q *request, costs []spent) []byte
 	return append(dst, ']')
 }
 
-// checkReturns checks what a request wants to be told besides its result.
-func (q *request) checkReturns() error {
-	if q.ReturnMetrics == "SIZE" {
-		return invalid("The local DynamoDB does not support ReturnItemCollectionMetrics")
-	}
-	if err := checkEnum("returnItemCollectionMetrics", q.ReturnMetrics, "SIZE", "NONE"); err != nil {
-		return err
-	}
-	return checkEnum("returnConsumedCapacity", q.ReturnCapacity, "INDEXES", "TOTAL", "NONE")
-}
-
 func (q *request) wantsCapacity() bool {
 	return q.ReturnCapacity == "TOTAL" || q.ReturnCapacity == "INDEXES"
 }

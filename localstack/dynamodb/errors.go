@@ -24,8 +24,7 @@ type apiError struct {
 	Item    attr.Item // of a failed condition, when it was asked for
 	Reasons []reason  // of a cancelled transaction
 
-	missing  string // the member that is missing, if that is what is wrong
-	mismatch bool   // a key does not fit the table: in a transaction that is found late, and cancels it
+	mismatch bool // a key does not fit the table: in a transaction that is found late, and cancels it
 }
 
 func (e *apiError) Error() string { return e.Type + ": " + e.Message }
@@ -53,20 +52,9 @@ func invalid(format string, args ...any) error {
 
 // missing says that a request lacks a member.
 func missing(member string) error {
-	return &apiError{
-		Type: attr.ValidationException, missing: member,
-		Message: fmt.Sprintf("1 validation error detected: Value null at '%s' failed to satisfy constraint: Member must not be null", member),
-	}
-}
-
-// within puts the place of an action before the name of the member that it lacks, and leaves any
-// other error alone.
-func within(err error, format string, args ...any) error {
-	var api *apiError
-	if errors.As(err, &api) && api.missing != "" {
-		return missing(fmt.Sprintf(format, args...) + api.missing)
-	}
-	return err
+	var v violations
+	v.missing(member)
+	return v.err()
 }
 
 // mismatch says that a key does not fit its table or index.

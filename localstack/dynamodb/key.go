@@ -124,11 +124,7 @@ func (t *table) checkKeyValues(s schema, index string, it attr.Item) error {
 			if index != "" {
 				return invalid("One or more parameter values are not valid. A value specified for a secondary index key is not supported. The AttributeValue for a key attribute cannot contain an empty string value. IndexName: %s, IndexKey: %s", index, k.Name)
 			}
-			kind := "string"
-			if v.Type() == attr.B {
-				kind = "binary"
-			}
-			return invalid("One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty %s value. Key: %s", kind, k.Name)
+			return emptyKey(v, k.Name)
 		}
 		most, name := maxPartitionKey, "hashkey"
 		if i == 1 {
@@ -139,6 +135,15 @@ func (t *table) checkKeyValues(s schema, index string, it attr.Item) error {
 		}
 	}
 	return nil
+}
+
+// emptyKey refuses an empty value of a key.
+func emptyKey(v attr.Value, key string) error {
+	kind := "string"
+	if v.Type() == attr.B {
+		kind = "binary"
+	}
+	return invalid("One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty %s value. Key: %s", kind, key)
 }
 
 // keyOf is the part of an item that a schema names.
@@ -168,10 +173,22 @@ func (ix *index) projected(it attr.Item) attr.Item {
 	return p
 }
 
-// checkTableName checks that a request names a table at all.
-func (q *request) checkTableName() error {
-	if q.TableName == "" {
-		return missing("tableName")
+// checkScalar refuses an expression that looks into the keys of a table or of its indexes. Source of the
+// texts: observed on AWS by dynalite.
+func (t *table) checkScalar(e interface{ LooksInto(name string) bool }) error {
+	for _, k := range []expr.Key{t.key.pk, t.key.sk} {
+		if e.LooksInto(k.Name) {
+			return invalid(nestedKey, "Key", k.Name)
+		}
+	}
+	for _, ix := range t.indexes {
+		for _, k := range []expr.Key{ix.key.pk, ix.key.sk} {
+			if e.LooksInto(k.Name) {
+				return invalid(nestedKey, "IndexKey", k.Name)
+			}
+		}
 	}
 	return nil
 }
+
+const nestedKey = "Key attributes must be scalars; list random access '[]' and map lookup '.' are not allowed: %s: %s"

@@ -15,22 +15,32 @@ const (
 	streamTargetPrefix = "DynamoDBStreams_20120810."
 )
 
+// operation on items.
+type operation struct {
+	check func(q *request) error // what can be said before any attribute value or table is looked at
+	run   func(db *DB, q *request, dst []byte) ([]byte, error)
+}
+
+// single is an operation that writes one item.
+func single(kind, name string) operation {
+	return operation{
+		func(q *request) error { return q.checkSingle(kind) },
+		func(db *DB, q *request, dst []byte) ([]byte, error) { return db.single(kind, name, q, dst) },
+	}
+}
+
 // operations on items: those that the meter counts by table.
-var operations = map[string]func(db *DB, q *request, dst []byte) ([]byte, error){
-	"GetItem": (*DB).getItem,
-	"PutItem": func(db *DB, q *request, dst []byte) ([]byte, error) { return db.single(put, "PutItem", q, dst) },
-	"UpdateItem": func(db *DB, q *request, dst []byte) ([]byte, error) {
-		return db.single(update, "UpdateItem", q, dst)
-	},
-	"DeleteItem": func(db *DB, q *request, dst []byte) ([]byte, error) {
-		return db.single(deletion, "DeleteItem", q, dst)
-	},
-	"Query":              (*DB).query,
-	"Scan":               (*DB).scan,
-	"BatchGetItem":       (*DB).batchGet,
-	"BatchWriteItem":     (*DB).batchWrite,
-	"TransactWriteItems": (*DB).transactWrite,
-	"TransactGetItems":   (*DB).transactGet,
+var operations = map[string]operation{
+	"GetItem":            {(*request).checkGet, (*DB).getItem},
+	"PutItem":            single(put, "PutItem"),
+	"UpdateItem":         single(update, "UpdateItem"),
+	"DeleteItem":         single(deletion, "DeleteItem"),
+	"Query":              {(*request).checkQuery, (*DB).query},
+	"Scan":               {(*request).checkScan, (*DB).scan},
+	"BatchGetItem":       {(*request).checkBatchGet, (*DB).batchGet},
+	"BatchWriteItem":     {(*request).checkBatchWrite, (*DB).batchWrite},
+	"TransactWriteItems": {(*request).checkTransactWrite, (*DB).transactWrite},
+	"TransactGetItems":   {(*request).checkTransactGet, (*DB).transactGet},
 }
 
 // unsupported operations of DynamoDB are refused by name; any other name is unknown on AWS too.
@@ -56,15 +66,18 @@ func (db *DB) Do(_ context.Context, target string, body []byte) (status int, res
 
 func (db *DB) do(target string, body []byte) ([]byte, error) {
 	if operation, ok := strings.CutPrefix(target, targetPrefix); ok {
-		if run := operations[operation]; run != nil {
+		if op, ok := operations[operation]; ok {
 			q, err, bad := parse(body)
 			if err != nil {
+				return nil, err
+			}
+			if err := op.check(q); err != nil {
 				return nil, err
 			}
 			if bad != nil {
 				return nil, bad
 			}
-			return run(db, q, make([]byte, 0, 512))
+			return op.run(db, q, make([]byte, 0, 512))
 		}
 		if run := adminOperations[operation]; run != nil {
 			return run(db, body)

@@ -25,17 +25,13 @@ type rangeRead struct {
 	projection *expr.Projection
 	// match drops what lies in the range, but not in the segment; nil keeps everything.
 	match        func(it attr.Item) bool
+	single       bool // there is one item at most: a key names it all
+	fetch        bool // of a local secondary index: the answer needs more than the index holds
 	lower, upper []byte
 }
 
 // newRangeRead checks what Query and Scan have in common, but for the expressions.
 func (db *DB) newRangeRead(q *request) (*rangeRead, error) {
-	if err := q.checkTableName(); err != nil {
-		return nil, err
-	}
-	if err := q.checkReturns(); err != nil {
-		return nil, err
-	}
 	t, err := db.table(q.TableName)
 	if err != nil {
 		return nil, err
@@ -45,17 +41,11 @@ func (db *DB) newRangeRead(q *request) (*rangeRead, error) {
 		if r.index, err = t.index(q.IndexName); err != nil {
 			return nil, err
 		}
-		if r.index.global && q.Consistent {
-			return nil, invalid("Consistent reads are not supported on global secondary indexes")
-		}
 	}
-	if q.Limit != nil && *q.Limit < 1 {
-		return nil, invalid("1 validation error detected: Value '%d' at 'limit' failed to satisfy constraint: Member must have value greater than or equal to 1", *q.Limit)
-	}
-	return r, r.checkSelect()
+	return r, nil
 }
 
-// bind binds the expressions that Query and Scan share, and finishes the binding.
+// bind binds the expressions that Query and Scan share.
 func (r *rangeRead) bind(b *expr.Binder) (err error) {
 	if r.request.Filter != nil {
 		if r.filter, err = b.Condition(expr.FilterExpression, *r.request.Filter); err != nil {
@@ -67,10 +57,25 @@ func (r *rangeRead) bind(b *expr.Binder) (err error) {
 			return err
 		}
 	}
-	if err := b.Finish(); err != nil {
-		return err
+	return nil
+}
+
+// checkPaths checks what the expressions name, and what else needs no key condition.
+func (r *rangeRead) checkPaths() error {
+	if r.projection != nil {
+		if err := r.table.checkScalar(r.projection); err != nil {
+			return err
+		}
 	}
-	return r.checkProjected()
+	if r.filter != nil {
+		if err := r.table.checkScalar(r.filter); err != nil {
+			return err
+		}
+	}
+	if r.index != nil && r.index.global && r.request.Consistent {
+		return invalid("Consistent reads are not supported on global secondary indexes")
+	}
+	return r.request.checkProjection()
 }
 
 func (r *rangeRead) schema() schema {
@@ -100,18 +105,37 @@ func (db *DB) query(q *request, dst []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := r.schema()
-	cond, err := b.KeyCondition(*q.KeyCondition, s.pk, s.sk)
+	if err := r.bind(b); err != nil {
+		return nil, err
+	}
+	keyed, err := b.KeyCondition(*q.KeyCondition)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.bind(b); err != nil {
+	if err := b.Finish(); err != nil {
+		return nil, err
+	}
+	if err := r.checkPaths(); err != nil {
+		return nil, err
+	}
+	s := r.schema()
+	cond, err := keyed.On(s.pk, s.sk)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.checkBounds(cond); err != nil {
+		return nil, err
+	}
+	if err := r.checkStart(cond); err != nil {
 		return nil, err
 	}
 	if err := r.checkFilter(); err != nil {
 		return nil, err
 	}
-	if err := r.checkStart(cond); err != nil {
+	if err := r.checkProjected(); err != nil {
+		return nil, err
+	}
+	if err := r.checkSelect(); err != nil {
 		return nil, err
 	}
 	r.bounds(cond)
@@ -119,6 +143,7 @@ func (db *DB) query(q *request, dst []byte) ([]byte, error) {
 	if r.index == nil || !r.index.global {
 		partition = db.partitionOf(r.table, cond.Partition)
 	}
+	r.single = r.index == nil && s.sk.Name == ""
 	return db.readRange(r, "Query", partition, dst)
 }
 
@@ -160,26 +185,22 @@ func (db *DB) scan(q *request, dst []byte) ([]byte, error) {
 	if err := r.bind(b); err != nil {
 		return nil, err
 	}
+	if err := b.Finish(); err != nil {
+		return nil, err
+	}
+	if err := r.checkPaths(); err != nil {
+		return nil, err
+	}
+	if err := r.checkProjected(); err != nil {
+		return nil, err
+	}
+	if err := r.checkSelect(); err != nil {
+		return nil, err
+	}
 	r.lower = r.prefix()
 	r.upper = storage.After(r.lower)
-	switch {
-	case q.Segment != nil && q.TotalSegments == nil:
-		return nil, invalid("The TotalSegments parameter is required but was not present in the request when Segment parameter is present")
-	case q.Segment == nil && q.TotalSegments != nil:
-		return nil, invalid("The Segment parameter is required but was not present in the request when parameter TotalSegments is present")
-	}
 	if q.Segment != nil {
 		segment, total := *q.Segment, *q.TotalSegments
-		switch {
-		case total < 1:
-			return nil, invalid("1 validation error detected: Value '%d' at 'totalSegments' failed to satisfy constraint: Member must have value greater than or equal to 1", total)
-		case total > maxSegments:
-			return nil, invalid("1 validation error detected: Value '%d' at 'totalSegments' failed to satisfy constraint: Member must have value less than or equal to %d", total, maxSegments)
-		case segment < 0:
-			return nil, invalid("1 validation error detected: Value '%d' at 'segment' failed to satisfy constraint: Member must have value greater than or equal to 0", segment)
-		case segment >= total:
-			return nil, invalid("The Segment parameter is zero-based and must be less than parameter TotalSegments: Segment: %d is not less than TotalSegments: %d", segment, total)
-		}
 		pk := r.schema().pk.Name
 		r.match = func(it attr.Item) bool {
 			return int64(fnv64(attr.AppendKey(nil, it[pk]))%uint64(total)) == segment
@@ -232,6 +253,7 @@ func (db *DB) readRange(r *rangeRead, operation string, partition int, dst []byt
 	var (
 		size, count, scanned int64
 		last                 attr.Item
+		fetched              int64 // half units
 		failed               error
 	)
 	visit := func(key, value []byte) bool {
@@ -254,6 +276,23 @@ func (db *DB) readRange(r *rangeRead, operation string, partition int, dst []byt
 		if keep {
 			count++
 		}
+		if keep && r.fetch {
+			if it == nil {
+				if it, failed = attr.DecodeBinary(value); failed != nil {
+					return false
+				}
+			}
+			var n int
+			if value, n, failed = db.fetch(r.table, it); failed != nil {
+				return false
+			}
+			fetched += readHalves(n, q.Consistent)
+			if r.projection != nil {
+				if it, failed = attr.DecodeBinary(value); failed != nil {
+					return false
+				}
+			}
+		}
 		if keep && items {
 			if count > 1 {
 				dst = append(dst, ',')
@@ -266,6 +305,9 @@ func (db *DB) readRange(r *rangeRead, operation string, partition int, dst []byt
 		}
 		if scanned < limit && size < maxPage {
 			return true
+		}
+		if r.single {
+			return false
 		}
 		// As on AWS, a full page names its last key even if nothing follows.
 		if it == nil {
@@ -287,7 +329,7 @@ func (db *DB) readRange(r *rangeRead, operation string, partition int, dst []byt
 	}
 	cost := spent{table: r.table, read: readHalves(int(size), q.Consistent)}
 	if r.index != nil {
-		cost.indexes, cost.read = map[string]int64{r.index.name: cost.read}, 0
+		cost.indexes, cost.read = map[string]int64{r.index.name: cost.read}, fetched
 	}
 	cost.count(operation)
 	if items {
@@ -302,6 +344,19 @@ func (db *DB) readRange(r *rangeRead, operation string, partition int, dst []byt
 		dst = cost.append(append(dst, `,"ConsumedCapacity":`...), q.ReturnCapacity)
 	}
 	return append(dst, '}'), nil
+}
+
+// fetch reads the item that an index entry stands for.
+func (db *DB) fetch(t *table, entry attr.Item) (value []byte, size int, err error) {
+	value, ok, err := db.store.Get(t.itemKey(entry))
+	if err != nil {
+		return nil, 0, err
+	}
+	if !ok { // removed since the entry was read: what the entry holds is what there is to tell
+		return entry.AppendBinary(nil), 0, nil
+	}
+	size, err = attr.SizeBinary(value)
+	return value, size, err
 }
 
 // fnv64 spreads partitions over segments and shards; it stays the same across restarts.

@@ -1,56 +1,58 @@
 package dynamodb
 
 import (
+	"strings"
+
 	"github.com/duet-chat/duet/localstack/dynamodb/attr"
 	"github.com/duet-chat/duet/localstack/dynamodb/expr"
 )
 
-// checkSelect checks the Select parameter against the others.
+// checkProjection checks that Select leaves a choice to the projection.
+func (q *request) checkProjection() error {
+	switch {
+	case q.Projection == nil || q.Select == "" || q.Select == "SPECIFIC_ATTRIBUTES":
+		return nil
+	case q.Select == "COUNT":
+		return invalid("Cannot specify the ProjectionExpression when choosing to get only the Count")
+	}
+	return invalid("Cannot specify the ProjectionExpression when choosing to get %s", q.Select)
+}
+
+// checkSelect checks the Select parameter against the index.
 func (r *rangeRead) checkSelect() error {
 	q := r.request
-	if err := checkEnum("select", q.Select, "SPECIFIC_ATTRIBUTES", "COUNT", "ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES"); err != nil {
-		return err
-	}
 	switch {
 	case q.Select == "SPECIFIC_ATTRIBUTES" && q.Projection == nil:
 		return invalid("Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES")
-	case q.Select == "COUNT" && q.Projection != nil:
-		return invalid("Cannot specify the ProjectionExpression when choosing to get only the Count")
-	case q.Select != "" && q.Select != "SPECIFIC_ATTRIBUTES" && q.Projection != nil:
-		return invalid("Cannot specify the ProjectionExpression when choosing to get %s", q.Select)
 	case q.Select == "ALL_PROJECTED_ATTRIBUTES" && r.index == nil:
 		return invalid("ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName")
 	case q.Select == "ALL_ATTRIBUTES" && r.index != nil && r.index.included != nil:
 		if r.index.global {
 			return invalid("One or more parameter values were invalid: Select type ALL_ATTRIBUTES is not supported for global secondary index %s because its projection type is not ALL", r.index.name)
 		}
-		return errFetch(r.index.name)
+		r.fetch = true
 	}
 	return nil
 }
 
-// errFetch refuses what AWS does at the price of a read of each item: an index with the projection ALL
-// is what a stack should have where it reads more than the index holds.
-func errFetch(index string) error {
-	return invalid("The local DynamoDB does not support fetching attributes that the local secondary index %s does not project", index)
-}
-
-// checkProjected checks that the index holds what the expressions name.
+// checkProjected checks that the index holds what the expressions name. What a local secondary index does
+// not hold of a projection is fetched from the table. Source: DynamoDB developer guide, "Local secondary
+// indexes", "Attribute projections".
 func (r *rangeRead) checkProjected() error {
 	if r.index == nil || r.index.included == nil {
 		return nil
 	}
 	if r.filter != nil {
 		if lacking := r.lacking(r.filter.Attributes()); lacking != nil {
-			return invalid("One or more parameter values were invalid: Secondary index %s does not project one or more filter attributes: %v", r.index.name, lacking)
+			return invalid("One or more parameter values were invalid: Secondary index %s does not project one or more filter attributes: [%s]", r.index.name, strings.Join(lacking, ", "))
 		}
 	}
 	if r.projection != nil {
 		if lacking := r.lacking(r.projection.Attributes()); lacking != nil {
 			if r.index.global {
-				return invalid("One or more parameter values were invalid: Global secondary index %s does not project %v", r.index.name, lacking)
+				return invalid("One or more parameter values were invalid: Global secondary index %s does not project [%s]", r.index.name, strings.Join(lacking, ", "))
 			}
-			return errFetch(r.index.name)
+			r.fetch = true
 		}
 	}
 	return nil
@@ -76,6 +78,20 @@ func (r *rangeRead) checkFilter() error {
 	for _, name := range r.filter.Attributes() {
 		if s.has(name) {
 			return invalid("Filter Expression can only contain non-primary key attributes: Primary key attribute: %s", name)
+		}
+	}
+	return nil
+}
+
+// checkBounds checks that a key condition asks for values that a key can have.
+func (r *rangeRead) checkBounds(c expr.KeyCondition) error {
+	s := r.schema()
+	for _, bound := range []struct {
+		key   string
+		value attr.Value
+	}{{s.pk.Name, c.Partition}, {s.sk.Name, c.Low}, {s.sk.Name, c.High}} {
+		if v := bound.value; !v.IsZero() && v.Type() != attr.N && v.Text() == "" {
+			return emptyKey(v, bound.key)
 		}
 	}
 	return nil

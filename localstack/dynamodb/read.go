@@ -5,23 +5,23 @@ import (
 	"github.com/duet-chat/duet/localstack/dynamodb/expr"
 )
 
-// newGet checks a read of one item.
+// newGet checks a read of one item whose members have been checked.
 func (db *DB) newGet(q *request) (*table, *expr.Projection, error) {
-	if err := q.checkTableName(); err != nil {
+	projection, err := db.projection(q)
+	if err != nil {
 		return nil, nil, err
 	}
 	t, err := db.table(q.TableName)
 	if err != nil {
 		return nil, nil, err
 	}
-	projection, err := db.projection(q)
-	if err != nil {
+	if err := t.checkKey(q.Key); err != nil {
 		return nil, nil, err
 	}
-	if q.Key == nil {
-		return nil, nil, missing("key")
+	if projection != nil {
+		err = t.checkScalar(projection)
 	}
-	return t, projection, t.checkKey(q.Key)
+	return t, projection, err
 }
 
 // projection binds a request whose only expression is its projection.
@@ -41,9 +41,6 @@ func (db *DB) projection(q *request) (*expr.Projection, error) {
 
 // getItem does GetItem.
 func (db *DB) getItem(q *request, dst []byte) ([]byte, error) {
-	if err := q.checkReturns(); err != nil {
-		return nil, err
-	}
 	t, projection, err := db.newGet(q)
 	if err != nil {
 		return nil, err

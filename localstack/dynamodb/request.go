@@ -7,6 +7,7 @@ import (
 // request is the body of any operation on items; each operation reads the members that are its own.
 type request struct {
 	TableName, IndexName         string
+	hasTable, hasIndex           bool // not null, but perhaps empty
 	Item, Key, ExclusiveStartKey attr.Item
 
 	Condition, Update, Projection, KeyCondition, Filter *string
@@ -20,11 +21,14 @@ type request struct {
 	Limit                  *int64
 	Segment, TotalSegments *int64
 
-	Token string
+	Token    string
+	hasToken bool
 	// Actions of a transaction, in order.
-	Actions []action
+	Actions    []action
+	hasActions bool
 	// Tables of a batch, in the order of the request.
-	Tables []tableBatch
+	Tables   []tableBatch
+	hasItems bool
 }
 
 // action is one of a transaction's actions or of a batch's writes.
@@ -36,9 +40,10 @@ type action struct {
 
 // tableBatch is what a batch operation asks of one table.
 type tableBatch struct {
-	table  string
-	keys   []attr.Item // BatchGetItem
-	writes []action    // BatchWriteItem
+	table   string
+	keys    []attr.Item // BatchGetItem
+	hasKeys bool
+	writes  []action // BatchWriteItem
 	request
 }
 
@@ -91,9 +96,15 @@ func (p *parser) member(q *request, key string) {
 	r := p.r
 	switch key {
 	case "TableName":
-		q.TableName = r.String()
+		q.hasTable = !r.Null()
+		if q.hasTable {
+			q.TableName = r.String()
+		}
 	case "IndexName":
-		q.IndexName = r.String()
+		q.hasIndex = !r.Null()
+		if q.hasIndex {
+			q.IndexName = r.String()
+		}
 	case "Item":
 		q.Item = r.Item()
 	case "Key":
@@ -116,7 +127,7 @@ func (p *parser) member(q *request, key string) {
 			r.Object(func(name string) { q.Names[name] = r.String() })
 		}
 	case "ExpressionAttributeValues":
-		q.Values = r.Item()
+		q.Values = r.ExpressionValues()
 	case "ReturnValues":
 		q.ReturnValues = r.String()
 	case "ReturnValuesOnConditionCheckFailure":
@@ -138,10 +149,15 @@ func (p *parser) member(q *request, key string) {
 	case "TotalSegments":
 		q.TotalSegments = p.integer()
 	case "ClientRequestToken":
-		q.Token = r.String()
+		q.hasToken = !r.Null()
+		if q.hasToken {
+			q.Token = r.String()
+		}
 	case "TransactItems":
+		q.hasActions = !r.Null()
 		r.Array(func() { q.Actions = append(q.Actions, p.action()) })
 	case "RequestItems":
+		q.hasItems = !r.Null()
 		r.Object(func(table string) { q.Tables = append(q.Tables, p.batch(table)) })
 	default:
 		if legacy[key] && p.unsupported == "" {
@@ -174,6 +190,7 @@ func (p *parser) batch(table string) tableBatch {
 	}
 	p.r.Object(func(key string) {
 		if key == "Keys" {
+			b.hasKeys = !p.r.Null()
 			p.r.Array(func() { b.keys = append(b.keys, p.r.Item()) })
 			return
 		}

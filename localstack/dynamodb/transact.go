@@ -17,31 +17,36 @@ const maxTransaction = 4 << 20
 
 // transactWrite does TransactWriteItems.
 func (db *DB) transactWrite(q *request, dst []byte) ([]byte, error) {
-	if err := q.checkReturns(); err != nil {
-		return nil, err
-	}
-	if err := checkActions(q.Actions); err != nil {
-		return nil, err
-	}
 	writes := make([]*write, len(q.Actions))
 	keys := make([][]byte, len(q.Actions))
 	size := 0
 	var reasons reasons
 	for i := range q.Actions {
 		a := &q.Actions[i]
-		w, err := db.newTransactWrite(a)
-		if err != nil {
-			if message, ok := isMismatch(err); ok {
-				reasons.add(len(q.Actions), i, reason{Code: validationFailed, Message: message})
-				continue
-			}
-			return nil, within(err, "transactItems.%d.member.%s.", i+1, memberName(a.kind))
+		if err := a.checkWritePlaceholders(a.kind); err != nil {
+			return nil, err
 		}
-		writes[i], keys[i] = w, w.storeKey
+		var err error
+		if writes[i], err = db.newWrite(a.kind, &a.request); err != nil {
+			return nil, err
+		}
 		size += attr.Size(a.Item) + attr.Size(a.Key) + attr.Size(a.Values)
 	}
+	for i, w := range writes {
+		if err := w.place(db); err != nil {
+			message, ok := isMismatch(err)
+			if !ok {
+				return nil, err
+			}
+			reasons.add(len(writes), i, reason{Code: validationFailed, Message: message})
+			writes[i] = nil
+			continue
+		}
+		keys[i] = w.storeKey
+	}
 	if reasons != nil {
-		return nil, reasons.cancel()
+		// The others are tried as well: each action has its own reason.
+		return nil, db.cancel(writes, reasons)
 	}
 	if repeated(keys) {
 		return nil, errRepeated()
@@ -103,7 +108,7 @@ func (db *DB) repeatTransact(writes []*write, q *request, dst []byte) ([]byte, e
 func repeated(keys [][]byte) bool {
 	for i, key := range keys {
 		for _, other := range keys[:i] {
-			if bytes.Equal(key, other) {
+			if key != nil && bytes.Equal(key, other) {
 				return true
 			}
 		}
@@ -115,48 +120,40 @@ func errRepeated() error {
 	return invalid("Transaction request cannot include multiple operations on one item")
 }
 
-func checkActions(actions []action) error {
-	switch {
-	case len(actions) == 0:
-		return invalid("1 validation error detected: Value '[]' at 'transactItems' failed to satisfy constraint: Member must have length greater than or equal to 1")
-	case len(actions) > maxActions:
-		return invalid("1 validation error detected: Value at 'transactItems' failed to satisfy constraint: Member must have length less than or equal to %d", maxActions)
-	}
-	return nil
-}
-
-func (db *DB) newTransactWrite(a *action) (*write, error) {
-	if a.kinds != 1 {
-		return nil, invalid("TransactItems can only contain one of Check, Put, Update or Delete")
-	}
-	switch a.kind {
-	case put, deletion:
-	case update:
-		if a.Update == nil {
-			return nil, missing("updateExpression")
-		}
-	case conditionCheck:
-		if a.Condition == nil {
-			return nil, missing("conditionExpression")
-		}
-	default:
-		return nil, invalid("TransactItems can only contain one of Check, Put, Update or Delete")
-	}
-	return db.newWrite(a.kind, &a.request)
-}
-
 // transact makes all of the writes or none.
 func (db *DB) transact(writes []*write, keys [][]byte) ([]change, error) {
 	unlock := db.lock(keys...)
 	var reasons reasons
+	if err := db.plan(writes, &reasons); err != nil {
+		unlock()
+		return nil, err
+	}
+	if reasons != nil {
+		unlock()
+		db.settleWrites(writes)
+		return nil, reasons.cancel()
+	}
+	changes := make([]change, 0, len(writes))
+	for _, w := range writes {
+		if w.kind != conditionCheck {
+			changes = append(changes, w.change(db))
+		}
+	}
+	return changes, db.apply(unlock, changes)
+}
+
+// plan plans writes, of which some may be nil, and notes what speaks against them. The caller holds their locks.
+func (db *DB) plan(writes []*write, reasons *reasons) error {
 	for i, w := range writes {
+		if w == nil {
+			continue
+		}
 		ok, err := w.plan(db)
 		switch {
 		case err != nil:
 			message, ok := validation(err)
 			if !ok {
-				unlock()
-				return nil, err
+				return err
 			}
 			reasons.add(len(writes), i, reason{Code: validationFailed, Message: message})
 		case !ok:
@@ -167,20 +164,34 @@ func (db *DB) transact(writes []*write, keys [][]byte) ([]change, error) {
 			reasons.add(len(writes), i, r)
 		}
 	}
-	if reasons != nil {
-		unlock()
-		for _, w := range writes {
+	return nil
+}
+
+// settleWrites waits until what was read of the items is durable.
+func (db *DB) settleWrites(writes []*write) {
+	for _, w := range writes {
+		if w != nil {
 			db.settle(db.partitionOf(w.table, w.key[w.table.key.pk.Name]))
 		}
-		return nil, reasons.cancel()
 	}
-	changes := make([]change, 0, len(writes))
+}
+
+// cancel is the error of a transaction in which some actions, nil here, do not fit their tables.
+func (db *DB) cancel(writes []*write, reasons reasons) error {
+	var keys [][]byte
 	for _, w := range writes {
-		if w.kind != conditionCheck {
-			changes = append(changes, w.change(db))
+		if w != nil {
+			keys = append(keys, w.storeKey)
 		}
 	}
-	return changes, db.apply(unlock, changes)
+	unlock := db.lock(keys...)
+	err := db.plan(writes, &reasons)
+	unlock()
+	db.settleWrites(writes)
+	if err != nil {
+		return err
+	}
+	return reasons.cancel()
 }
 
 // reasons tell why a transaction is cancelled, one for each action; nil while nothing speaks against it.
@@ -210,12 +221,6 @@ func (r reasons) cancel() error {
 
 // transactGet does TransactGetItems: every item as of one moment.
 func (db *DB) transactGet(q *request, dst []byte) ([]byte, error) {
-	if err := q.checkReturns(); err != nil {
-		return nil, err
-	}
-	if err := checkActions(q.Actions); err != nil {
-		return nil, err
-	}
 	type get struct {
 		table      *table
 		key        attr.Item
@@ -229,22 +234,25 @@ func (db *DB) transactGet(q *request, dst []byte) ([]byte, error) {
 		if a.kinds != 1 || a.kind != "Get" {
 			return nil, invalid("TransactItems can only contain Get")
 		}
+		if err := a.checkPlaceholders(source{projectionExpression, a.Projection}); err != nil {
+			return nil, err
+		}
 		t, projection, err := db.newGet(&a.request)
 		if err != nil {
 			if message, ok := isMismatch(err); ok {
 				reasons.add(len(q.Actions), i, reason{Code: validationFailed, Message: message})
 				continue
 			}
-			return nil, within(err, "transactItems.%d.member.get.", i+1)
+			return nil, err
 		}
 		gets[i] = get{t, a.Key, projection}
 		keys[i] = t.itemKey(a.Key)
+		if repeated(keys[:i+1]) {
+			return nil, errRepeated()
+		}
 	}
 	if reasons != nil {
 		return nil, reasons.cancel()
-	}
-	if repeated(keys) {
-		return nil, errRepeated()
 	}
 	unlock := db.lock(keys...)
 	items := make([]attr.Item, len(gets))

@@ -120,7 +120,7 @@ func TestTransactionIsRefusedOrCancelled(t *testing.T) {
 		{"no key", `{"Delete":{"TableName":"things"}}`, "", null("delete.key")},
 		{"no update", `{"Update":{"TableName":"things","Key":{"p":{"S":"a"},"s":{"N":"1"}}}}`, "", null("update.updateExpression")},
 		{"no condition", `{"ConditionCheck":{"TableName":"things","Key":{"p":{"S":"a"},"s":{"N":"1"}}}}`, "", null("conditionCheck.conditionExpression")},
-		{"unknown return", `{"Put":{"TableName":"things","Item":{"p":{"S":"a"},"s":{"N":"1"}},"ReturnValuesOnConditionCheckFailure":"ALL_NEW"}}`, "", "1 validation error detected: Value 'ALL_NEW' at 'returnValuesOnConditionCheckFailure' failed to satisfy constraint: Member must satisfy enum value set: [ALL_OLD, NONE]"},
+		{"unknown return", `{"Put":{"TableName":"things","Item":{"p":{"S":"a"},"s":{"N":"1"}},"ReturnValuesOnConditionCheckFailure":"ALL_NEW"}}`, "", "1 validation error detected: Value 'ALL_NEW' at 'transactItems.2.member.put.returnValuesOnConditionCheckFailure' failed to satisfy constraint: Member must satisfy enum value set: [ALL_OLD, NONE]"},
 		{"too large together", strings.TrimSuffix(large.String(), ","), "", "Transaction payload size cannot exceed 4MB. Payload Size: 4290117"},
 	}
 	for _, tt := range tests {

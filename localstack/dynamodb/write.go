@@ -42,65 +42,71 @@ type change struct {
 	record  uint64 // number of its stream record, once it has one
 }
 
-// newWrite checks a write.
+// newWrite makes a write of a request whose members have been checked; place has to follow.
 func (db *DB) newWrite(kind string, q *request) (*write, error) {
-	if err := q.checkTableName(); err != nil {
-		return nil, err
+	if attr.Size(q.Item) > attr.MaxItemSize {
+		return nil, invalid("Item size has exceeded the maximum allowed size")
 	}
-	if err := checkEnum("returnValuesOnConditionCheckFailure", q.ReturnOnFailure, "ALL_OLD", "NONE"); err != nil {
-		return nil, err
-	}
+	w := &write{kind: kind, request: q}
+	return w, w.bind(db)
+}
+
+// place finds the write's table, and checks that the write fits it.
+func (w *write) place(db *DB) error {
+	q := w.request
 	t, err := db.table(q.TableName)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	w := &write{kind: kind, table: t, request: q}
-	b, err := db.exprs.Bind(q.Names, q.Values)
-	if err != nil {
-		return nil, err
-	}
-	if q.Update != nil && kind == update {
-		if w.update, err = b.Update(*q.Update); err != nil {
-			return nil, err
-		}
-	}
-	if q.Condition != nil {
-		if w.condition, err = b.Condition(expr.ConditionExpression, *q.Condition); err != nil {
-			return nil, err
-		}
-	}
-	if err := b.Finish(); err != nil {
-		return nil, err
-	}
-	if kind == put {
-		if q.Item == nil {
-			return nil, missing("item")
-		}
+	w.table = t
+	if w.kind == put {
 		if err := t.checkItem(q.Item); err != nil {
-			return nil, err
-		}
-		if attr.Size(q.Item) > attr.MaxItemSize {
-			return nil, invalid("Item size has exceeded the maximum allowed size")
+			return err
 		}
 		w.item, w.key = q.Item, keyOf(q.Item, t.key)
 	} else {
-		if q.Key == nil {
-			return nil, missing("key")
-		}
 		if err := t.checkKey(q.Key); err != nil {
-			return nil, err
+			return err
 		}
 		w.key = q.Key
 	}
 	if w.update != nil {
 		for _, name := range w.update.Attributes() {
 			if t.key.has(name) {
-				return nil, mismatch("One or more parameter values were invalid: Cannot update attribute %s. This attribute is part of the key", name)
+				return mismatch("One or more parameter values were invalid: Cannot update attribute %s. This attribute is part of the key", name)
 			}
+		}
+		if err := t.checkScalar(w.update); err != nil {
+			return err
+		}
+	}
+	if w.condition != nil {
+		if err := t.checkScalar(w.condition); err != nil {
+			return err
 		}
 	}
 	w.storeKey = t.itemKey(w.key)
-	return w, nil
+	return nil
+}
+
+// bind binds the expressions of a write.
+func (w *write) bind(db *DB) error {
+	q := w.request
+	b, err := db.exprs.Bind(q.Names, q.Values)
+	if err != nil {
+		return err
+	}
+	if q.Update != nil && w.kind == update {
+		if w.update, err = b.Update(*q.Update); err != nil {
+			return err
+		}
+	}
+	if q.Condition != nil {
+		if w.condition, err = b.Condition(expr.ConditionExpression, *q.Condition); err != nil {
+			return err
+		}
+	}
+	return b.Finish()
 }
 
 // read reads the item as it is. The caller holds its lock.
@@ -136,6 +142,10 @@ func (w *write) plan(db *DB) (ok bool, err error) {
 		}
 		if w.after, err = w.update.Apply(w.before, w.key); err != nil {
 			return false, err
+		}
+		if w.before == nil && w.update.OnlyRemoves() {
+			w.after = nil // there is nothing to remove, and nothing to make an item of
+			break
 		}
 		if err := w.table.checkIndexKeys(w.after); err != nil {
 			return false, err
@@ -208,14 +218,14 @@ func (c *change) applyIndex(b *storage.Batch, ix *index) (units int64) {
 
 // single does PutItem, UpdateItem or DeleteItem.
 func (db *DB) single(kind, operation string, q *request, dst []byte) ([]byte, error) {
-	if err := q.checkReturns(); err != nil {
-		return nil, err
-	}
-	if err := checkReturnValues(kind, q.ReturnValues); err != nil {
-		return nil, err
+	if kind != update && q.ReturnValues != "" && q.ReturnValues != "NONE" && q.ReturnValues != "ALL_OLD" {
+		return nil, invalid("ReturnValues can only be ALL_OLD or NONE")
 	}
 	w, err := db.newWrite(kind, q)
 	if err != nil {
+		return nil, err
+	}
+	if err := w.place(db); err != nil {
 		return nil, err
 	}
 	unlock := db.lock(w.storeKey)
@@ -268,16 +278,6 @@ func (db *DB) apply(unlock func(), changes []change) error {
 		return err
 	}
 	return wait()
-}
-
-func checkReturnValues(kind, values string) error {
-	if err := checkEnum("returnValues", values, "ALL_NEW", "UPDATED_OLD", "ALL_OLD", "NONE", "UPDATED_NEW"); err != nil {
-		return err
-	}
-	if kind != update && values != "" && values != "NONE" && values != "ALL_OLD" {
-		return invalid("Return values set to invalid value")
-	}
-	return nil
 }
 
 // returned is what ReturnValues asks for, nil for nothing.

@@ -119,18 +119,25 @@ func (b *Binder) Projection(src string) (*Projection, error) {
 	return newProjection(o, o.parsed.paths), nil
 }
 
-// KeyCondition parses (or finds) and binds a key condition on a table or index
-// whose partition key is pk and whose sort key is sk (the zero Key if it has none).
-func (b *Binder) KeyCondition(src string, pk, sk Key) (KeyCondition, error) {
+// KeyCondition parses (or finds) and binds a key condition, yet of no particular key:
+// AWS looks at that after all expressions of the request.
+func (b *Binder) KeyCondition(src string) (*KeyExpression, error) {
 	o, err := b.bind(KeyConditionExpression, src)
 	if err != nil {
-		return KeyCondition{}, err
+		return nil, err
 	}
 	if err := o.checkCondition(o.parsed.cond); err != nil {
-		return KeyCondition{}, KeyConditionExpression.invalid(err)
+		return nil, KeyConditionExpression.invalid(err)
 	}
-	return o.keyCondition(pk, sk)
+	return &KeyExpression{o}, nil
 }
+
+// KeyExpression is a bound key condition expression.
+type KeyExpression struct{ bound }
+
+// On is what the expression says of the key of a table or index, whose partition key
+// is pk and whose sort key is sk (the zero Key if it has none).
+func (k *KeyExpression) On(pk, sk Key) (KeyCondition, error) { return k.keyCondition(pk, sk) }
 
 // Finish reports the placeholders that no expression used. Call it after all
 // expressions of the request are bound.

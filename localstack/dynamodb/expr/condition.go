@@ -23,16 +23,12 @@ func (c *Condition) Attributes() []string {
 	return names
 }
 
-// Nested are the top-level attributes that the condition looks into, by . or [].
-// An engine refuses those of the primary key, which are scalars.
-func (c *Condition) Nested() []string {
-	var names []string
-	c.walk(c.parsed.cond, func(p path) {
-		if len(p) > 1 {
-			names = addOnce(names, c.name(p[0]))
-		}
-	})
-	return names
+// LooksInto reports whether the condition looks into a top-level attribute, by . or
+// []. An engine refuses that of keys, which are scalars.
+func (c *Condition) LooksInto(name string) bool {
+	found := false
+	c.walk(c.parsed.cond, func(p path) { found = found || len(p) > 1 && c.name(p[0]) == name })
+	return found
 }
 
 func addOnce(names []string, name string) []string {
@@ -52,12 +48,16 @@ func (b *bound) walk(c *cond, visit func(path)) {
 
 func walkOperands(args []operand, visit func(path)) {
 	for _, a := range args {
-		switch a.kind {
-		case pathOperand:
-			visit(a.path)
-		case callOperand:
-			walkOperands(a.call.args, visit)
-		}
+		walkOperand(a, visit)
+	}
+}
+
+func walkOperand(a operand, visit func(path)) {
+	switch a.kind {
+	case pathOperand:
+		visit(a.path)
+	case callOperand:
+		walkOperands(a.call.args, visit)
 	}
 }
 

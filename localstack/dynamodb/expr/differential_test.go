@@ -218,7 +218,7 @@ func TestKeyConditionsAnswerAsDynamoDBLocal(t *testing.T) {
 	for _, r := range load(t, "key.json") {
 		var k expr.KeyCondition
 		err := r.request(cache, func(b *expr.Binder) (err error) {
-			k, err = b.KeyCondition(r.Src, pk, sk)
+			k, err = keyCondition(b, r.Src, pk, sk)
 			return err
 		})
 		if !r.check(t, err) {

@@ -127,10 +127,11 @@ func TestAttributesAreTopLevelAndResolved(t *testing.T) {
 		want string
 	}{
 		{"Condition.Attributes", cond.Attributes(), "pk m b"},
-		{"Condition.Nested", cond.Nested(), "pk m"},
+		{"Condition.LooksInto", lookedInto(cond), "pk m"},
 		{"Update.Attributes", upd.Attributes(), "pk m"},
+		{"Update.LooksInto", lookedInto(upd), "m"},
 		{"Projection.Attributes", proj.Attributes(), "pk m"},
-		{"Projection.Nested", proj.Nested(), "m"},
+		{"Projection.LooksInto", lookedInto(proj), "m"},
 	} {
 		if got := strings.Join(tc.got, " "); got != tc.want {
 			t.Errorf("%s = %s, want %s", tc.name, got, tc.want)
@@ -145,7 +146,7 @@ func TestKeyConditionOnATableWithoutSortKey(t *testing.T) {
 		"pk = :p AND pk = :p": "ValidationException: KeyConditionExpressions must only contain one condition per key",
 	} {
 		b := bind(t, nil, `{":p":{"S":"a"}}`)
-		_, err := b.KeyCondition(src, expr.Key{Name: "pk", Type: attr.S}, expr.Key{})
+		_, err := keyCondition(b, src, expr.Key{Name: "pk", Type: attr.S}, expr.Key{})
 		if got := fmt.Sprint(err); want == "" && err != nil || want != "" && got != want {
 			t.Errorf("KeyCondition(%q) = %v, want %q", src, err, want)
 		}
@@ -169,7 +170,7 @@ func TestKeyConditionRanges(t *testing.T) {
 		{"begins_with(sk, :b) AND :p = pk", expr.BeginsWith, "b bb"},
 	} {
 		b := bind(t, nil, `{":p":{"S":"p"},":b":{"S":"b"},":c":{"S":"c"}}`)
-		k, err := b.KeyCondition(tc.src, pk, sk)
+		k, err := keyCondition(b, tc.src, pk, sk)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -356,7 +357,7 @@ func FuzzParse(f *testing.F) {
 		if p, err := b.Projection(src); err == nil {
 			p.Project(item)
 		}
-		if k, err := b.KeyCondition(src, expr.Key{Name: "pk", Type: attr.N}, expr.Key{Name: "sk", Type: attr.S}); err == nil {
+		if k, err := keyCondition(b, src, expr.Key{Name: "pk", Type: attr.N}, expr.Key{Name: "sk", Type: attr.S}); err == nil {
 			k.Match(attr.String("a"))
 		}
 	})
@@ -400,11 +401,29 @@ func BenchmarkKeyCondition(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if _, err := binder.KeyCondition("conversation = :c AND seq > :s", pk, sk); err != nil {
+		if _, err := keyCondition(binder, "conversation = :c AND seq > :s", pk, sk); err != nil {
 			b.Fatal(err)
 		}
 		if err := binder.Finish(); err != nil {
 			b.Fatal(err)
 		}
 	}
+}
+
+func lookedInto(e interface{ LooksInto(name string) bool }) []string {
+	var names []string
+	for _, name := range []string{"pk", "m", "b", "unknown"} {
+		if e.LooksInto(name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func keyCondition(b *expr.Binder, src string, pk, sk expr.Key) (expr.KeyCondition, error) {
+	k, err := b.KeyCondition(src)
+	if err != nil {
+		return expr.KeyCondition{}, err
+	}
+	return k.On(pk, sk)
 }

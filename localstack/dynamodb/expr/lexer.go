@@ -138,7 +138,7 @@ func (t *tokens) unexpected() {
 	from, to := tok.start, tok.end
 	if t.pos > 0 {
 		from = t.toks[t.pos-1].start
-	} else if tok.kind == tokEOF {
+	} else {
 		from = 0
 	}
 	if t.pos+1 < len(t.toks) {

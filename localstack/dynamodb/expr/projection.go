@@ -103,12 +103,8 @@ func (p *Projection) Attributes() []string {
 	return names
 }
 
-// Nested are the top-level attributes that the projection looks into, by . or [].
-// An engine refuses those of the primary key, which are scalars.
-func (p *Projection) Nested() []string {
-	names := make([]string, len(p.tree))
-	for i, t := range p.tree {
-		names[i] = t.name
-	}
-	return names
+// LooksInto reports whether the projection looks into a top-level attribute, by . or
+// []. An engine refuses that of keys, which are scalars.
+func (p *Projection) LooksInto(name string) bool {
+	return slices.ContainsFunc(p.tree, func(t branch) bool { return t.name == name })
 }

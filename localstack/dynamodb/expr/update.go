@@ -276,6 +276,27 @@ func (u *Update) Attributes() []string {
 	return names
 }
 
+// OnlyRemoves reports whether the update sets nothing. Of an item that does not exist
+// it makes none. Source: observed on AWS by Scylla's tests of Alternator,
+// test_update_item_non_existent.
+func (u *Update) OnlyRemoves() bool {
+	return len(u.parsed.update.sets)+len(u.parsed.update.adds) == 0
+}
+
+// LooksInto reports whether the update looks into a top-level attribute, by . or [],
+// to write or to read. An engine refuses that of keys, which are scalars.
+func (u *Update) LooksInto(name string) bool {
+	found := false
+	visit := func(p path) { found = found || len(p) > 1 && u.name(p[0]) == name }
+	for _, p := range u.parsed.update.targets {
+		visit(p)
+	}
+	for _, a := range u.parsed.update.sets {
+		walkOperand(a.value, visit)
+	}
+	return found
+}
+
 // Changed is the part of an item that the update's paths touch, as
 // ReturnValues=UPDATED_OLD (of the old item) and UPDATED_NEW (of the new item)
 // return it; nil when nothing of it is there.
