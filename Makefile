@@ -20,9 +20,9 @@ help: ## List the targets
 # ---- Go and make alone -------------------------------------------------------------------------
 
 .PHONY: run
-run: ## Run the whole stack on this machine (PORT=4566, ARGS="--data .duet …")
+run: ## Run the whole stack on this machine, reload on changes (PORT=4566, ARGS="--data .duet …")
 	@mkdir -p bin && go build -o bin/localstack ./localstack
-	@exec bin/localstack --port $(PORT) $(ARGS)
+	@exec bin/localstack --port $(PORT) --watch $(ARGS)
 
 .PHONY: test
 test: ## Run everything that needs Go alone

@@ -29,6 +29,7 @@ type flags struct {
 	Functions string            `enum:"inprocess,process" default:"inprocess" help:"Run functions in this process, or as the binaries that SAM deploys."`
 	Template  string            `default:"template.yaml" placeholder:"FILE" help:"The stack."`
 	Outputs   string            `placeholder:"FILE" help:"Write the stack's outputs to this file as JSON, once ready."`
+	Watch     bool              `help:"Reload on a change of the template or of the functions' code; connections and data stay."`
 	Parameter map[string]string `placeholder:"NAME=VALUE" help:"A parameter of the template."`
 	Fault     []string          `sep:"none" placeholder:"RULE" help:"Let something fail, as in 'dynamodb/PutItem p=0.1 error=ThrottlingException'; may be repeated. See docs/local-cloud.md."`
 	Faults    string            `placeholder:"FILE" help:"Let fail what stands in this file."`
@@ -66,6 +67,11 @@ func run(ctx context.Context, f flags) error {
 		}
 	}
 	greet(c, f)
+	if f.Watch {
+		if err := watchStack(c, f); err != nil {
+			fmt.Fprintln(os.Stderr, "localstack: it runs, but does not reload:", err)
+		}
+	}
 	<-ctx.Done()
 	return c.Close()
 }
@@ -84,6 +90,28 @@ func writeOutputs(file string, outputs map[string]string) error {
 		return fmt.Errorf("outputs cannot be written: %w", err)
 	}
 	return nil
+}
+
+// watchStack tells of each reload in a line: good ones on stdout, others on stderr.
+func watchStack(c *cloud.Cloud, f flags) error {
+	return c.Watch(func(r cloud.Reload) {
+		text := r.String()
+		if f.Outputs != "" && r.Err == nil && len(r.Done) > 0 {
+			if err := writeOutputs(f.Outputs, c.Outputs()); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+			}
+		}
+		if len(r.Restart) > 0 && f.Data == "" {
+			text += "; data in memory is lost then"
+		}
+		switch {
+		case text == "":
+		case r.Err != nil:
+			fmt.Fprintln(os.Stderr, text)
+		default:
+			fmt.Println(text)
+		}
+	})
 }
 
 // isDuet tells whether the stack is the product's: what to type next depends on it.
@@ -138,5 +166,9 @@ and in a third one:
 
 `, where, where, where, where)
 	}
-	fmt.Println("Ctrl-C ends it.")
+	if f.Watch {
+		fmt.Println("Changes of the code and of the template are used at once. Ctrl-C ends it.")
+	} else {
+		fmt.Println("Ctrl-C ends it.")
+	}
 }

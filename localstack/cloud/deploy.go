@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"reflect"
 	"strings"
 	"time"
 
@@ -43,7 +42,7 @@ func (c *Cloud) setMappings(mappings []streams.Mapping) error {
 	next := map[string]*runningMapping{}
 	options := map[string]streams.Options{}
 	for _, m := range mappings {
-		if old := c.mappings[m.Name]; old != nil && reflect.DeepEqual(old.Mapping, m) {
+		if old := c.mappings[m.Name]; old != nil && old.Mapping.Equal(m) {
 			next[m.Name] = old
 			continue
 		}

@@ -54,6 +54,12 @@ func (p *Plan) Table(spec TableSpec) (TableInfo, error) {
 	return t.info(), nil
 }
 
+// HasTable tells whether a table is there.
+func (db *DB) HasTable(name string) bool {
+	_, err := db.table(name)
+	return err == nil
+}
+
 // Names are the planned tables' names.
 func (p *Plan) Names() []string {
 	names := []string{}

@@ -35,7 +35,8 @@ func Build(ctx context.Context, dir, cache string, functions []Function) (map[st
 		}
 		users[s] = append(users[s], f)
 	}
-	var mu sync.Mutex // guards all and binaries
+	var mu sync.Mutex                 // guards all, broken and binaries
+	broken := map[string][]Function{} // by the compiler's output
 	binaries := map[string]string{}
 	var group errgroup.Group
 	group.SetLimit(runtime.NumCPU())
@@ -44,7 +45,11 @@ func Build(ctx context.Context, dir, cache string, functions []Function) (map[st
 			path, err := s.build(ctx, cache)
 			mu.Lock()
 			defer mu.Unlock()
-			if err != nil {
+			var words *compilerError
+			switch {
+			case errors.As(err, &words):
+				broken[words.output] = append(broken[words.output], functions[0])
+			case err != nil:
 				all = append(all, functions[0].wrong(err))
 			}
 			for _, f := range functions {
@@ -54,8 +59,22 @@ func Build(ctx context.Context, dir, cache string, functions []Function) (map[st
 		})
 	}
 	_ = group.Wait()
+	for output, functions := range broken {
+		all = append(all, doNotBuild(functions, output))
+	}
 	slices.SortFunc(all, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return binaries, errors.Join(all...)
+}
+
+// doNotBuild says once what the compiler says of all functions that are made of a broken package.
+func doNotBuild(functions []Function, output string) error {
+	slices.SortFunc(functions, func(a, b Function) int { return strings.Compare(a.Name, b.Name) })
+	first, others := functions[0], functions[1:]
+	also := ""
+	for i, f := range others {
+		also += map[bool]string{true: ", and with it ", false: ", "}[i == 0] + f.Name
+	}
+	return first.wrong(fmt.Errorf("%s does not build%s:\n%s", first.Folder, also, output))
 }
 
 // wrong says of which function something is wrong, and where it stands.

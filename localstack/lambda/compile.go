@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 )
 
 // compile makes the binary as SAM's build methods do: by the go command, or by a Makefile's target.
@@ -23,6 +24,7 @@ func (s source) compile(ctx context.Context, output string) error {
 		cmd = exec.CommandContext(ctx, "make", "--silent", s.target, "ARTIFACTS_DIR="+filepath.Dir(output))
 	}
 	cmd.Dir = s.folder
+	cmd.WaitDelay = time.Second // for the compilers that the go command leaves behind when it is killed
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH, "ARTIFACTS_DIR="+filepath.Dir(output))
 	out, err := cmd.CombinedOutput()
 	switch {
@@ -35,8 +37,13 @@ func (s source) compile(ctx context.Context, output string) error {
 	case ctx.Err() != nil:
 		return fmt.Errorf("build %s: %w", s.shown, ctx.Err())
 	}
-	return fmt.Errorf("%s does not build (%w):\n%s", s.shown, err, strings.TrimSpace(string(out)))
+	return &compilerError{strings.TrimSpace(string(out))}
 }
+
+// compilerError is what the compiler, or make, says of code that does not build.
+type compilerError struct{ output string }
+
+func (e *compilerError) Error() string { return e.output }
 
 // machines are the processors of Lambda in ELF's terms.
 var machines = map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}

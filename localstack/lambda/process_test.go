@@ -375,6 +375,10 @@ func TestNewProcessShowsWhatDoesNotBuild(t *testing.T) {
 			t.Errorf("error lacks %q:\n%v", want, err)
 		}
 	}
+	_, err = lambda.Build(t.Context(), "testdata", cache, []lambda.Function{{Name: "B", Folder: "functions/brokenb"}, {Name: "A", Folder: "functions/brokena"}})
+	if err == nil || strings.Count(err.Error(), "undefined: nowhere") != 1 || !strings.Contains(err.Error(), "function A: functions/brokena does not build, and with it B:") {
+		t.Errorf("two functions of the same broken package: %v, want the compiler's words once", err)
+	}
 	for folder, want := range map[string]string{
 		"": "no folder of code", ".": "give it the folder of a main package", "..": "package main", "a/b": "no folder a/b", "functions/library": "package main",
 	} {

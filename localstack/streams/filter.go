@@ -12,7 +12,13 @@ import (
 // the name's values. On records as DynamoDB's typed JSON it knows equality, prefix, exists and
 // anything-but.
 // Source: Lambda developer guide, "Control which events Lambda sends to your function".
-type Filter struct{ root *rule }
+type Filter struct {
+	root    *rule
+	pattern string // as it was read
+}
+
+// Equal tells whether two filters have the same pattern.
+func (f Filter) Equal(other Filter) bool { return f.pattern == other.pattern }
 
 // rule is what a pattern says of one place: of its members, or of the value itself.
 type rule struct {
@@ -40,7 +46,7 @@ func ParseFilter(pattern string) (Filter, error) {
 	if root.tests != nil {
 		return Filter{}, fmt.Errorf("filter %s: a pattern must be an object", pattern)
 	}
-	return Filter{root}, nil
+	return Filter{root, pattern}, nil
 }
 
 // Match reports whether a record, which must be valid JSON, matches. A pattern of one name costs

@@ -97,3 +97,21 @@ func BenchmarkFilter(b *testing.B) {
 		}
 	}
 }
+
+// A mapping is the same as one that was read from the same text, and another one if anything differs.
+func TestMappingEqual(t *testing.T) {
+	read := func(pattern string, batch int) streams.Mapping {
+		f, err := streams.ParseFilter(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return streams.Mapping{Name: "Feed", BatchSize: batch, Filters: []streams.Filter{f}}
+	}
+	const inserts, removals = `{"eventName":["INSERT"]}`, `{"eventName":["REMOVE"]}`
+	if !read(inserts, 10).Equal(read(inserts, 10)) {
+		t.Error("the same mapping is not equal to itself")
+	}
+	if read(inserts, 10).Equal(read(removals, 10)) || read(inserts, 10).Equal(read(inserts, 11)) {
+		t.Error("different mappings are equal")
+	}
+}

@@ -6,6 +6,8 @@ package streams
 
 import (
 	"context"
+	"reflect"
+	"slices"
 	"time"
 )
 
@@ -67,4 +69,11 @@ type Mapping struct {
 	// Filters select records: one that matches any of them is processed, others are done with at
 	// once. None selects all.
 	Filters []Filter
+}
+
+// Equal tells whether two mappings do the same.
+func (m Mapping) Equal(other Mapping) bool {
+	same := slices.EqualFunc(m.Filters, other.Filters, Filter.Equal)
+	m.Filters, other.Filters = nil, nil
+	return same && reflect.DeepEqual(m, other)
 }

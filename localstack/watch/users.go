@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Users finds out which programs, by the folders of their main packages, are made of any of the changed
@@ -94,6 +95,7 @@ func list(ctx context.Context, root string, folders []string) (packages, error) 
 	}
 	cmd := exec.CommandContext(ctx, "go", arguments...)
 	cmd.Dir = root
+	cmd.WaitDelay = time.Second
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	out, err := cmd.Output()
 	if err != nil {

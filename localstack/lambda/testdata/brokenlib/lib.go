@@ -1,0 +1,4 @@
+// Package brokenlib does not compile.
+package brokenlib
+
+var Missing = nowhere
