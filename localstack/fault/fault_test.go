@@ -500,6 +500,8 @@ func TestCuts(t *testing.T) {
 		in.Set(p)
 		time.Sleep(time.Minute)
 		in.Clear()
+		mu.Lock()
+		defer mu.Unlock()
 		if want := []string{"alice0s", "2s", "bob4s"}; !slices.Equal(cut, want) {
 			t.Errorf("cut %v, want %v", cut, want)
 		}
