@@ -1,112 +1,75 @@
 package test
 
 import (
-	"encoding/json"
 	"fmt"
-	"slices"
 	"testing"
 
 	"github.com/duet-chat/duet/client"
-	"github.com/duet-chat/duet/localstack/cloud"
 )
 
-// restored are the tables that belong together; see docs/operations.md.
-var restored = []string{"UsersTable", "ConversationsTable", "MembersTable", "MessagesTable"}
-
-// backup reads all items of the tables that belong together.
-func (d *target) backup(t testing.TB) map[string][]json.RawMessage {
-	t.Helper()
-	items := map[string][]json.RawMessage{}
-	for _, table := range restored {
-		request := map[string]any{"TableName": d.outputs[table], "ConsistentRead": true}
-		for {
-			var page struct {
-				Items            []json.RawMessage
-				LastEvaluatedKey json.RawMessage
-			}
-			if err := json.Unmarshal(d.dynamodb(t, "Scan", request), &page); err != nil {
-				t.Fatal(err)
-			}
-			items[table] = append(items[table], page.Items...)
-			if page.LastEvaluatedKey == nil {
-				break
-			}
-			request["ExclusiveStartKey"] = page.LastEvaluatedKey
-		}
-	}
-	return items
-}
-
-// restore writes a backup into new tables, which have new streams.
-func (d *target) restore(t testing.TB, backup map[string][]json.RawMessage) {
-	t.Helper()
-	for table, items := range backup {
-		for chunk := range slices.Chunk(items, 25) {
-			var writes []map[string]any
-			for _, item := range chunk {
-				writes = append(writes, map[string]any{"PutRequest": map[string]any{"Item": item}})
-			}
-			d.dynamodb(t, "BatchWriteItem", map[string]any{"RequestItems": map[string]any{d.outputs[table]: writes}})
-		}
-	}
-}
-
-// protocol.md, Epoch: the tables are restored to an earlier point in time. Devices notice the new
-// epoch and start over: what was lost is gone for everybody, and nothing new is taken for
-// something old.
+// protocol.md, Epoch: the tables are restored to an earlier point in time, or are empty. Devices
+// notice the new epoch and start over: what was lost is gone for everybody, and nothing new is
+// taken for something old.
 func TestTablesRestoredToAnEarlierPoint(t *testing.T) {
 	t.Parallel()
-	needLocal(t, "restores its tables")
-	const before, lost, since = 5, 7, 4
-	var backup map[string][]json.RawMessage
-	states := map[string]client.State{"alice": client.NewMemoryState(), "bob": client.NewMemoryState()}
-	port, run := 0, ""
-	life := func(name string, f func(t *testing.T, d *target, a, b *program)) {
-		t.Run(name, func(t *testing.T) {
-			d := newTarget(t, func(c *cloud.Config) { c.Port = port })
-			if run == "" {
-				run = d.run
-			}
-			d.run = run
+	for _, kept := range []int{5, 0} {
+		t.Run(fmt.Sprint(kept, " messages are left"), func(t *testing.T) {
+			t.Parallel()
+			d, faults := faultyTarget(t)
 			alice, bob := d.user(t, "alice"), d.user(t, "bob")
-			if backup != nil {
-				d.restore(t, backup)
+			lives := []*phases{newPhases(), newPhases()}
+			a := alice.program(t, "", func(c *client.Config) { c.OnStatus = lives[0].note })
+			b := bob.program(t, "", func(c *client.Config) { c.OnStatus = lives[1].note })
+			send := func(from *program, to *user, count int, text string, seq int64) {
+				t.Helper()
+				for i := range count {
+					sent, err := from.Send(t.Context(), to.name, fmt.Sprint(text, i))
+					if err != nil || sent.Seq != seq+int64(i) || sent.Duplicate {
+						t.Fatalf("%s%d: %+v %v, want seq %d", text, i, sent, err, seq+int64(i))
+					}
+				}
 			}
-			keep := func(name string) func(*client.Config) {
-				return func(c *client.Config) { c.State = states[name] }
+			_, first := alice.connect(t, "witness").sync(nil, "")
+			send(a, bob, kept, "kept ", 1)
+			if kept > 0 {
+				faults.Add("now backup")
 			}
-			f(t, d, alice.program(t, "", keep("alice")), bob.program(t, "", keep("bob")))
-			port = d.port(t)
+			const lost, since = 7, 4
+			send(a, bob, lost, "lost ", int64(kept)+1)
+			a.await(kept + lost)
+			b.await(kept + lost)
+			devices := map[string]bool{a.Device(): true, b.Device(): true}
+
+			faults.Add("now restore")
+			witness := alice.connect(t, "witness")
+			_, last := witness.sync(nil, "")
+			if last.Epoch == first.Epoch {
+				t.Error("the epoch is that of before")
+			}
+			if log := witness.log(alice.with(bob), 0); len(log) != kept {
+				t.Errorf("after the restore the log has %d messages, want %d", len(log), kept)
+			}
+			bob.connect(t, "witness") // which registers bob where all is empty
+			for _, l := range lives {
+				l.await(t, 2)
+			}
+			// Fewer than were lost: by the old cursors they would be old.
+			send(b, alice, since, "since ", int64(kept)+1)
+			log := alice.connect(t, "witness").log(alice.with(bob), 0)
+			checkLog(t, log)
+			if len(log) != kept+since {
+				t.Errorf("the log has %d messages, want %d", len(log), kept+since)
+			}
+			// Each life of the data was shown as it was, one after the other.
+			for _, p := range []*program{a, b} {
+				before := kept + lost
+				p.await(before + len(log))
+				again := &program{t: t, user: p.user, Client: p.Client, shown: p.shown[before:], more: make(chan struct{})}
+				checkPrograms(t, log, again)
+				if devices[p.Device()] {
+					t.Errorf("%s keeps its device id: its numbers are those of the life before", p.user.name)
+				}
+			}
 		})
 	}
-	send := func(t *testing.T, from *program, to *user, count int, text string, seq int64) {
-		t.Helper()
-		for i := range count {
-			sent, err := from.Send(t.Context(), to.name, fmt.Sprint(text, i))
-			if err != nil || sent.Seq != seq+int64(i) || sent.Duplicate {
-				t.Fatalf("%s%d: %+v %v, want seq %d", text, i, sent, err, seq+int64(i))
-			}
-		}
-	}
-	devices := map[string]bool{}
-	life("before", func(t *testing.T, d *target, a, b *program) {
-		send(t, a, b.user, before, "before ", 1)
-		backup = d.backup(t)
-		send(t, a, b.user, lost, "lost ", before+1)
-		b.await(before + lost)
-		devices[a.Device()], devices[b.Device()] = true, true
-	})
-	life("after", func(t *testing.T, d *target, a, b *program) {
-		// Fewer than were lost: by the old cursors they would be old.
-		send(t, b, a.user, since, "since ", before+1)
-		log := a.user.connect(t, "witness").log(a.user.with(b.user), 0)
-		checkLog(t, log)
-		if len(log) != before+since {
-			t.Errorf("the log has %d messages, want %d", len(log), before+since)
-		}
-		checkPrograms(t, log, a, b)
-		if devices[a.Device()] || devices[b.Device()] {
-			t.Error("a device keeps its id: its numbers are those of the life before")
-		}
-	})
 }

@@ -17,6 +17,14 @@ func checkpointKey(mapping, shard string) []byte {
 	return fmt.Appendf(nil, "%s%s/%s", checkpointSpace, mapping, shard)
 }
 
+// forget lets a mapping begin anew: it reads another stream.
+func (c checkpoints) forget(mapping string) error {
+	prefix := checkpointKey(mapping, "")
+	b := c.store.NewBatch()
+	b.DeleteRange(prefix, storage.After(prefix))
+	return b.Commit()
+}
+
 // Load implements streams.Checkpoints.
 func (c checkpoints) Load(mapping, shard string) (string, bool, error) {
 	value, ok, err := c.store.Get(checkpointKey(mapping, shard))

@@ -93,6 +93,7 @@ type Cloud struct {
 	deploying sync.Mutex       // guards what follows, and makes one step of deploying
 	current   runningFunctions // functions
 	mappings  map[string]*runningMapping
+	saved     *dynamodb.Backup // nil for none
 }
 
 // closeTimeout bounds what Close waits for: Ctrl-C ends everything within a second.

@@ -62,6 +62,11 @@ func (c *Cloud) setMappings(mappings []streams.Mapping) error {
 		if next[m.Name] != nil {
 			continue
 		}
+		if old := c.mappings[m.Name]; old != nil && old.StreamARN != m.StreamARN {
+			if err := (checkpoints{c.store}).forget(m.Name); err != nil {
+				return err
+			}
+		}
 		ctx, end := context.WithCancel(c.background)
 		started := &runningMapping{Mapping: m, end: end, ended: make(chan struct{})}
 		next[m.Name] = started

@@ -27,7 +27,7 @@ func (c *Cloud) newFaults(f Faults, tables []string) (plan fault.Plan, err error
 		}
 		slices.Sort(names.Routes)
 	}
-	o := fault.Options{Names: names, Log: c.log}
+	o := fault.Options{Names: names, Log: c.log, Backup: c.backup, Restore: c.restore}
 	if c.stack.Load().API != nil { // made later, but before anything can fail
 		o.Cut = func(user string) int { return c.api.Cut(user) }
 		o.User = func(connection string) string { return c.api.User(connection) }
@@ -53,4 +53,48 @@ func (c *Cloud) newFaults(f Faults, tables []string) (plan fault.Plan, err error
 		plan.Seed = f.Seed
 	}
 	return plan, nil
+}
+
+// backup remembers what stands in all tables.
+func (c *Cloud) backup() error {
+	b, err := c.db.Backup()
+	if err != nil {
+		return err
+	}
+	c.deploying.Lock()
+	defer c.deploying.Unlock()
+	c.saved = b
+	return nil
+}
+
+// restore puts tables with what was remembered, or empty ones, in the place of all tables, and deploys
+// the functions and mappings that name their streams. Clients are cut off, as an operator would: those
+// that stayed would go by the earlier epoch until their next sync.
+func (c *Cloud) restore() error {
+	c.deploying.Lock()
+	defer c.deploying.Unlock()
+	if err := c.db.Restore(c.saved); err != nil {
+		return err
+	}
+	read, planned, err := c.load()
+	if err != nil {
+		return err
+	}
+	functions, err := c.fleet.start(c.background, read.Functions, c.current, nil)
+	if err != nil {
+		return err
+	}
+	if err := planned.Apply(); err != nil {
+		return err
+	}
+	c.functions.Set(functions.runners)
+	c.current = functions
+	if err := c.setMappings(read.Mappings); err != nil {
+		return err
+	}
+	c.stack.Store(read)
+	if c.api != nil {
+		c.api.Cut("")
+	}
+	return nil
 }

@@ -34,6 +34,8 @@ type Options struct {
 	Names Names
 	// Cut drops the sockets of a user's clients, everybody's for "", and returns how many.
 	Cut func(user string) int
+	// Backup remembers what stands in all tables, Restore brings that back, or makes them empty.
+	Backup, Restore func() error
 	// User is whose a connection is, "" if that is not known.
 	User func(connection string) string
 	Log  *slog.Logger
@@ -97,10 +99,11 @@ func (in *Injector) Set(p Plan) {
 	in.last = r
 	in.run.Store(r)
 	in.options.Log.Info("faults are injected", "seed", p.Seed, "rules", len(p.Rules))
-	in.begin(r, p.Rules)
+	in.begin(r, p.Rules, 0)
 }
 
-// Add adds rules to those that are there; without any it is Set. Their times count from now.
+// Add adds rules to those that are there; without any it is Set. Their times count from now. What is to
+// happen at once has happened when it returns.
 func (in *Injector) Add(p Plan) {
 	in.mu.Lock()
 	r := in.run.Load()
@@ -110,37 +113,35 @@ func (in *Injector) Add(p Plan) {
 		return
 	}
 	defer in.mu.Unlock()
-	since := time.Since(r.started)
-	for _, rule := range p.Rules {
-		rule.from += since
-		if rule.until > 0 {
-			rule.until += since
-		}
-	}
-	in.begin(r, p.Rules)
+	in.begin(r, p.Rules, time.Since(r.started))
 }
 
 // Clear ends all faults, and what waits because of them.
 func (in *Injector) Clear() { in.Set(Plan{}) }
 
-// begin puts rules to work; in.mu is held. Rules of the point now are done when their time comes,
-// and are over then.
-func (in *Injector) begin(r *run, rules []*Rule) {
+// begin puts rules to work that are set some time after the run's start; in.mu is held. Rules of the
+// point now happen when their time comes, and are over then.
+func (in *Injector) begin(r *run, rules []*Rule, after time.Duration) {
 	all := slices.Clone(*r.rules.Load())
-	for _, rule := range rules {
-		c := &counted{Rule: rule}
-		all = append(all, c)
-		if rule.point != now {
-			continue
+	for _, set := range rules {
+		rule := *set
+		rule.from += after
+		if rule.until > 0 {
+			rule.until += after
 		}
-		if rule.from == 0 {
-			in.cut(r, c)
+		c := &counted{Rule: &rule}
+		all = append(all, c)
+		switch {
+		case rule.point != now:
+			continue
+		case set.from == 0:
+			in.happen(r, c)
 			continue
 		}
 		go func() {
 			select {
 			case <-time.After(rule.from - time.Since(r.started)):
-				in.cut(r, c)
+				in.happen(r, c)
 			case <-r.over:
 			}
 		}()
@@ -148,13 +149,23 @@ func (in *Injector) begin(r *run, rules []*Rule) {
 	r.rules.Store(&all)
 }
 
-func (in *Injector) cut(r *run, c *counted) {
+// happen does what is to happen at an instant.
+func (in *Injector) happen(r *run, c *counted) {
 	occurrence := r.count(c.where())
 	c.matched.Add(1)
 	c.injected.Add(1)
-	r.note(c.where(), occurrence, "cut")
-	if in.options.Cut != nil {
+	r.note(c.where(), occurrence, string(c.act))
+	var err error
+	switch {
+	case c.act == cut && in.options.Cut != nil:
 		in.options.Cut(c.user)
+	case c.act == backup && in.options.Backup != nil:
+		err = in.options.Backup()
+	case c.act == restore && in.options.Restore != nil:
+		err = in.options.Restore()
+	}
+	if err != nil {
+		r.log.Error("a fault could not be injected", "rule", c.text, "error", err)
 	}
 }
 

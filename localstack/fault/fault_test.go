@@ -511,6 +511,22 @@ func TestCuts(t *testing.T) {
 	})
 }
 
+func TestTablesGoBack(t *testing.T) {
+	done := ""
+	in := fault.New(fault.Options{
+		Backup:  func() error { done += "backup "; return nil },
+		Restore: func() error { done += "restore "; return errors.New("no disk") },
+	})
+	in.Set(plan(t, 1, "now backup"))
+	in.Add(plan(t, 1, "now restore", "now backup"))
+	if want := "backup restore backup "; done != want {
+		t.Errorf("done: %s, want %s", done, want)
+	}
+	if s := in.Status(); len(s.Faults) != 3 || s.Faults[1].What != "restore" {
+		t.Errorf("faults = %+v, want three", s.Faults)
+	}
+}
+
 // Off, an injector costs a few nanoseconds and no memory at each point.
 func BenchmarkOff(b *testing.B) {
 	in := fault.New(fault.Options{})

@@ -44,7 +44,7 @@ func (s span) draw(chance *rand.Rand) time.Duration {
 //
 //	POINT[/OPERATION] [table= function= user=]            where
 //	[p= nth= first= every= from= until=]                  when; all of them must hold
-//	[error=NAME | lose[=NAME] | drop | repeat[=half] | kill=before|after | cut] [delay= hold=]   what
+//	[error=NAME | lose[=NAME] | drop | repeat[=half] | kill=before|after | cut | backup | restore] [delay= hold=]   what
 //
 // nth=3,7, first= and every= count what matches the rule. from= and until= are times since the
 // rules were set. Durations are Go's, as in 250ms; delay and hold may be ranges, as in 1ms..20ms.
@@ -85,6 +85,9 @@ func (r *Rule) parse(words []string, names Names) error {
 	}
 	if r.act == "" && r.delay == (span{}) && r.hold == (span{}) {
 		return fmt.Errorf("it says not what is to fail: %s takes %s", r.point, list(p.acts))
+	}
+	if (r.act == backup || r.act == restore) && r.user != "" {
+		return fmt.Errorf("%s is of all tables: it takes no user", r.act)
 	}
 	if r.until > 0 && r.until <= r.from {
 		return fmt.Errorf("until=%v is not after from=%v", r.until, r.from)

@@ -24,6 +24,7 @@ func TestParse(t *testing.T) {
 		{"a post is lost late", "connections/POST user=alice lose delay=1ms..20ms hold=1s", ""},
 		{"an answer is lost on its way", "reply/send from=1s until=2s drop", ""},
 		{"all clients are cut", "now cut", ""},
+		{"tables go back", "now from=1s restore", ""},
 		{"a client stalls", "socket user=alice delay=5s", ""},
 
 		{"empty", "  ", "fault rule is empty"},
@@ -50,6 +51,7 @@ func TestParse(t *testing.T) {
 		{"a range that goes back", "dynamodb delay=5s..1s", `delay=5s..1s is no range of durations`},
 		{"an end before the start", "dynamodb from=2s until=1s lose", `until=1s is not after from=2s`},
 		{"a value where none is taken", "reply drop=yes", `drop takes no value, such as "yes"`},
+		{"a user's tables", "now user=alice restore", `restore is of all tables: it takes no user`},
 		{"no value", "dynamodb table= lose", `table has no value`},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -30,6 +30,8 @@ type act string
 //	repeat    twice, or in part  the last answer
 //	kill      no, or yes         nothing: the calling function ends here
 //	cut       -                  the socket ends without a close frame
+//	backup    all tables are remembered
+//	restore   all tables go back to the last backup, or are empty; sockets are cut
 //	delay     later              later
 //	hold      at once            later
 //
@@ -41,6 +43,8 @@ const (
 	repeat   act = "repeat"
 	kill     act = "kill"
 	cut      act = "cut"
+	backup   act = "backup"
+	restore  act = "restore"
 	delaying act = "delay"
 	holding  act = "hold"
 )
@@ -93,7 +97,7 @@ var points = map[string]point{
 	replies:     {of: "route", filters: []string{"user"}, acts: []act{drop, delaying}},
 	disconnects: {filters: []string{"user"}, acts: []act{drop, delaying}},
 	sockets:     {filters: []string{"user"}, acts: []act{cut, delaying}},
-	now:         {filters: []string{"user"}, acts: []act{cut}},
+	now:         {filters: []string{"user"}, acts: []act{cut, backup, restore}},
 }
 
 // Names are what rules may name of a stack. A list that is nil is not checked.
