@@ -15,11 +15,13 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/duet-chat/duet/localstack/cloud"
 	"github.com/duet-chat/duet/localstack/fault"
+	"github.com/duet-chat/duet/localstack/streams"
 )
 
 type flags struct {
@@ -34,7 +36,26 @@ type flags struct {
 	Fault     []string          `sep:"none" placeholder:"RULE" help:"Let something fail, as in 'dynamodb/PutItem p=0.1 error=ThrottlingException'; may be repeated. See docs/local-cloud.md."`
 	Faults    string            `placeholder:"FILE" help:"Let fail what stands in this file."`
 	FaultSeed uint64            `placeholder:"N" help:"Seed of what chance decides about faults. Default: the file's, or a new one."`
-	LogLevel  slog.Level        `default:"WARN" help:"DEBUG, INFO (a line per frame), WARN or ERROR."`
+	// Not a duration: "aws" is one of its values.
+	StreamDelay streamDelay `default:"0" placeholder:"DURATION" help:"Poll streams so often, aws (250ms) as Lambda does; 0 hands records to functions at once."`
+	LogLevel    slog.Level  `default:"WARN" help:"DEBUG, INFO (a line per frame), WARN or ERROR."`
+}
+
+// streamDelay is a duration of at least 0, or "aws".
+type streamDelay time.Duration
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (d *streamDelay) UnmarshalText(text []byte) error {
+	if string(text) == "aws" {
+		*d = streamDelay(streams.AWSPoll)
+		return nil
+	}
+	v, err := time.ParseDuration(string(text))
+	if err != nil || v < 0 {
+		return fmt.Errorf("%q is neither aws nor a duration like 250ms", text)
+	}
+	*d = streamDelay(v)
+	return nil
 }
 
 func main() {
@@ -53,9 +74,10 @@ func main() {
 func run(ctx context.Context, f flags) error {
 	c, err := cloud.Start(ctx, cloud.Config{
 		Template: f.Template, Host: f.Host, Port: f.Port, Dir: f.Data, Functions: f.Functions, Parameters: f.Parameter,
-		Suggested: map[string]string{"LogLevel": f.LogLevel.String()},
-		Faults:    cloud.Faults{Rules: f.Fault, File: f.Faults, Seed: f.FaultSeed},
-		Log:       slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: f.LogLevel})),
+		StreamDelay: time.Duration(f.StreamDelay),
+		Suggested:   map[string]string{"LogLevel": f.LogLevel.String()},
+		Faults:      cloud.Faults{Rules: f.Fault, File: f.Faults, Seed: f.FaultSeed},
+		Log:         slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: f.LogLevel})),
 	})
 	if err != nil {
 		return err

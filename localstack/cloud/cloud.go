@@ -58,8 +58,11 @@ type Config struct {
 	PasswordCost int
 	// Limits of the gateway; zero values are AWS's.
 	Limits gateway.Limits
-	Faults Faults
-	Log    *slog.Logger // nil is silence
+	// StreamDelay is how often event source mappings ask for records: 0 hands them over at once,
+	// streams.AWSPoll is AWS's.
+	StreamDelay time.Duration
+	Faults      Faults
+	Log         *slog.Logger // nil is silence
 }
 
 // Cloud is a local cloud that runs.

@@ -79,15 +79,14 @@ func (c *Cloud) setMappings(mappings []streams.Mapping) error {
 	return nil
 }
 
-// mappingOptions says what is wrong with a mapping, or what it needs to run.
+// mappingOptions is what a mapping needs to run.
 func (c *Cloud) mappingOptions(m streams.Mapping) (streams.Options, error) {
 	source, err := c.db.Stream(m.StreamARN)
 	if err != nil {
 		return streams.Options{}, fmt.Errorf("event source mapping %s: %w", m.Name, err)
 	}
-	o := streams.Options{
+	return streams.Options{
 		Source: source, Invoker: c.faults.Batches(c.invoker), Checkpoints: checkpoints{c.store}, Failures: c.queues,
-		Now: time.Now, Sleep: sleep, Jitter: func(d time.Duration) time.Duration { return rand.N(d) + 1 }, Log: c.log,
-	}
-	return o, m.Check(o)
+		Poll: c.config.StreamDelay, Now: time.Now, Sleep: sleep, Jitter: func(d time.Duration) time.Duration { return rand.N(d) + 1 }, Log: c.log,
+	}, nil
 }

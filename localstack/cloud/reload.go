@@ -144,11 +144,6 @@ func (c *Cloud) deploy(ctx context.Context, changed []string) ([]string, error) 
 	if err := fixed(before, next); err != nil {
 		return nil, err
 	}
-	for _, m := range next.Mappings {
-		if err := m.Check(streams.Options{Failures: c.queues}); err != nil {
-			return nil, err
-		}
-	}
 	functions, err := c.fleet.start(ctx, next.Functions, c.current, c.affected(ctx, next, changed))
 	if err != nil {
 		return nil, err

@@ -26,14 +26,10 @@ type invocationRecord struct {
 		Condition    string `json:"condition"`
 		InvokesAbout int    `json:"approximateInvokeCount"`
 	} `json:"requestContext"`
-	ResponseContext struct {
-		StatusCode      int    `json:"statusCode"`
-		ExecutedVersion string `json:"executedVersion"`
-		FunctionError   string `json:"functionError,omitempty"`
-	} `json:"responseContext"`
-	Version   string `json:"version"`
-	Timestamp string `json:"timestamp"`
-	Batch     struct {
+	ResponseContext *responseContext `json:"responseContext,omitempty"` // nil when it was given up without a try
+	Version         string           `json:"version"`
+	Timestamp       string           `json:"timestamp"`
+	Batch           struct {
 		ShardID       string `json:"shardId"`
 		StartSequence string `json:"startSequenceNumber"`
 		EndSequence   string `json:"endSequenceNumber"`
@@ -42,6 +38,12 @@ type invocationRecord struct {
 		BatchSize     int    `json:"batchSize"`
 		StreamARN     string `json:"streamArn"`
 	} `json:"DDBStreamBatchInfo"`
+}
+
+type responseContext struct {
+	StatusCode      int    `json:"statusCode"`
+	ExecutedVersion string `json:"executedVersion"`
+	FunctionError   string `json:"functionError,omitempty"`
 }
 
 // giveUp describes a batch in the failure queue and is done with it. While the queue refuses, it
@@ -58,9 +60,9 @@ func (s *shard) giveUp(ctx context.Context, batch []entry, condition string, inv
 	r.RequestContext.FunctionARN = s.functionARN
 	r.RequestContext.Condition = condition
 	r.RequestContext.InvokesAbout = invokes
-	r.ResponseContext.StatusCode = 200
-	r.ResponseContext.ExecutedVersion = "$LATEST"
-	r.ResponseContext.FunctionError = result.FunctionError
+	if condition == retriesExhausted {
+		r.ResponseContext = &responseContext{StatusCode: 200, ExecutedVersion: "$LATEST", FunctionError: result.FunctionError}
+	}
 	r.Version = "1.0"
 	r.Timestamp = s.Now().UTC().Format("2006-01-02T15:04:05.000Z")
 	r.Batch.ShardID = s.id

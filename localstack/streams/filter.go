@@ -9,8 +9,8 @@ import (
 )
 
 // Filter is one pattern of a mapping's FilterCriteria: every name in it must be matched, by any of
-// the name's values. On records as DynamoDB's typed JSON it knows equality, prefix, exists and
-// anything-but.
+// the name's values. On records as DynamoDB's typed JSON it knows what Lambda knows but for numeric:
+// equality, equals-ignore-case, prefix, suffix, exists, anything-but, and $or of several places.
 // Source: Lambda developer guide, "Control which events Lambda sends to your function".
 type Filter struct {
 	root    *rule
@@ -22,8 +22,9 @@ func (f Filter) Equal(other Filter) bool { return f.pattern == other.pattern }
 
 // rule is what a pattern says of one place: of its members, or of the value itself.
 type rule struct {
-	members []namedRule
-	tests   []test // any of them
+	members      []namedRule // all of them
+	alternatives []*rule     // any of them; $or
+	tests        []test      // any of them
 }
 
 type namedRule struct {
@@ -34,8 +35,14 @@ type namedRule struct {
 // test says whether a value matches, which is not there when present is false.
 type test func(value []byte, present bool) bool
 
+// maxPattern bounds a pattern, in bytes. Source: Lambda API reference, Filter.
+const maxPattern = 4096
+
 // ParseFilter reads a pattern. What it does not know it refuses by name and place.
 func ParseFilter(pattern string) (Filter, error) {
+	if len(pattern) > maxPattern {
+		return Filter{}, fmt.Errorf("filter pattern has %d bytes, Lambda takes at most %d", len(pattern), maxPattern)
+	}
 	if !json.Valid([]byte(pattern)) {
 		return Filter{}, fmt.Errorf("filter pattern is not JSON: %s", pattern)
 	}
@@ -59,6 +66,9 @@ func (r *rule) match(value []byte, present bool) bool {
 		if !m.rule.match(v, ok) {
 			return false
 		}
+	}
+	if r.alternatives != nil && !slices.ContainsFunc(r.alternatives, func(a *rule) bool { return a.match(value, present) }) {
+		return false
 	}
 	if r.tests == nil {
 		return true
@@ -84,8 +94,12 @@ func parseRule(place string, raw json.RawMessage) (*rule, error) {
 		}
 		r := &rule{}
 		for name, v := range members {
-			if strings.HasPrefix(name, "$") {
-				return nil, fmt.Errorf("%s: the local cloud does not know %s: use several filters instead of $or", place, name)
+			if name == "$or" {
+				var err error
+				if r.alternatives, err = parseAlternatives(place, v); err != nil {
+					return nil, err
+				}
+				continue
 			}
 			inner, err := parseRule(place+"."+name, v)
 			if err != nil {
@@ -109,6 +123,25 @@ func parseRule(place string, raw json.RawMessage) (*rule, error) {
 	return nil, fmt.Errorf("%s must be an object or a list of values, not %s", place, raw)
 }
 
+// parseAlternatives reads what stands under $or: rules of the place itself.
+func parseAlternatives(place string, raw json.RawMessage) (alternatives []*rule, err error) {
+	var list []json.RawMessage
+	if json.Unmarshal(raw, &list) != nil || len(list) < 2 {
+		return nil, fmt.Errorf("%s.$or must be a list of two objects or more, not %s", place, raw)
+	}
+	for _, one := range list {
+		r, err := parseRule(place, one)
+		if err != nil {
+			return nil, err
+		}
+		if r.tests != nil {
+			return nil, fmt.Errorf("%s.$or must be a list of objects, not %s", place, raw)
+		}
+		alternatives = append(alternatives, r)
+	}
+	return alternatives, nil
+}
+
 func parseTest(place string, raw json.RawMessage) (test, error) {
 	raw = bytes.TrimSpace(raw)
 	switch raw[0] {
@@ -128,14 +161,13 @@ func parseOperator(place string, raw json.RawMessage) (test, error) {
 	for name, argument := range operator {
 		switch name {
 		case "prefix":
-			var prefix string
-			if err := json.Unmarshal(argument, &prefix); err != nil {
-				return nil, fmt.Errorf("%s: prefix must be a string, not %s", place, argument)
-			}
-			return func(value []byte, present bool) bool {
-				content, ok := text(value)
-				return present && ok && strings.HasPrefix(string(content), prefix)
-			}, nil
+			return parseText(place, name, argument, strings.HasPrefix)
+		case "suffix":
+			return parseText(place, name, argument, strings.HasSuffix)
+		case "equals-ignore-case":
+			return parseText(place, name, argument, strings.EqualFold)
+		case "numeric":
+			return nil, fmt.Errorf("%s: numeric matches nothing, for numbers in DynamoDB's records are strings: filter by another attribute, or in the function", place)
 		case "exists":
 			var exists bool
 			if err := json.Unmarshal(argument, &exists); err != nil {
@@ -148,10 +180,22 @@ func parseOperator(place string, raw json.RawMessage) (test, error) {
 		case "anything-but":
 			return parseAnythingBut(place, argument)
 		default:
-			return nil, fmt.Errorf("%s: the local cloud does not know the operator %s: it knows prefix, exists and anything-but", place, name)
+			return nil, fmt.Errorf("%s: the local cloud does not know the operator %s: it knows prefix, suffix, equals-ignore-case, exists and anything-but", place, name)
 		}
 	}
 	return nil, nil // not reached: there is one
+}
+
+// parseText is an operator on strings.
+func parseText(place, name string, argument json.RawMessage, matches func(value, argument string) bool) (test, error) {
+	var wanted string
+	if err := json.Unmarshal(argument, &wanted); err != nil {
+		return nil, fmt.Errorf("%s: %s must be a string, not %s", place, name, argument)
+	}
+	return func(value []byte, present bool) bool {
+		content, ok := text(value)
+		return present && ok && matches(string(content), wanted)
+	}, nil
 }
 
 func parseAnythingBut(place string, argument json.RawMessage) (test, error) {

@@ -48,6 +48,15 @@ func TestFilters(t *testing.T) {
 		{`{"dynamodb":[{"exists":true}]}`, false}, // not a leaf
 		{`{"eventName":["MODIFY",{"prefix":"IN"}]}`, true},
 		{`{"eventName":{"deeper":["INSERT"]}}`, false},
+		{`{"eventName":[{"suffix":"ERT"}]}`, true},
+		{`{"eventName":[{"suffix":"INS"}]}`, false},
+		{`{"eventName":[{"anything-but":{"suffix":"ERT"}}]}`, false},
+		{`{"eventName":[{"equals-ignore-case":"Insert"}]}`, true},
+		{`{"eventName":[{"equals-ignore-case":"Inserts"}]}`, false},
+		{`{"$or":[{"eventName":["MODIFY"]},{"last":[7]}]}`, true},
+		{`{"$or":[{"eventName":["MODIFY"]},{"last":[8]}]}`, false},
+		{`{"eventName":["MODIFY"],"$or":[{"eventName":["INSERT"]},{"last":[7]}]}`, false},
+		{`{"dynamodb":{"NewImage":{"$or":[{"kind":{"S":["other"]}},{"on":{"BOOL":[true]}}]}}}`, true},
 	}
 	for _, test := range tests {
 		f, err := streams.ParseFilter(test.pattern)
@@ -70,13 +79,15 @@ func TestParseFilterRefuses(t *testing.T) {
 		`{"eventName":"INSERT"}`:     "pattern.eventName must be an object or a list",
 		`{"eventName":[]}`:           "pattern.eventName must be an object or a list",
 		`{"eventName":[["INSERT"]]}`: "must not be a list",
-		`{"dynamodb":{"N":[{"numeric":[">",1]}]}}`:        "pattern.dynamodb.N: the local cloud does not know the operator numeric",
-		`{"eventName":[{"suffix":"T"}]}`:                  "operator suffix",
-		`{"$or":[{"eventName":["INSERT"]}]}`:              "$or",
-		`{"eventName":[{"prefix":"I","exists":true}]}`:    "one name",
-		`{"eventName":[{"prefix":1}]}`:                    "prefix must be a string",
-		`{"eventName":[{"exists":"yes"}]}`:                "exists must be true or false",
-		`{"eventName":[{"anything-but":{"suffix":"T"}}]}`: "operator suffix",
+		`{"dynamodb":{"N":[{"numeric":[">",1]}]}}`:            "pattern.dynamodb.N: numeric matches nothing",
+		`{"eventName":[{"wildcard":"I*"}]}`:                   "operator wildcard",
+		`{"$or":[{"eventName":["INSERT"]}]}`:                  "two objects or more",
+		`{"$or":[["INSERT"],["MODIFY"]]}`:                     "list of objects",
+		`{"eventName":["` + strings.Repeat("x", 4096) + `"]}`: "at most 4096",
+		`{"eventName":[{"prefix":"I","exists":true}]}`:        "one name",
+		`{"eventName":[{"prefix":1}]}`:                        "prefix must be a string",
+		`{"eventName":[{"exists":"yes"}]}`:                    "exists must be true or false",
+		`{"eventName":[{"anything-but":{"cidr":"T"}}]}`:       "operator cidr",
 	} {
 		_, err := streams.ParseFilter(pattern)
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -259,11 +259,12 @@ func TestCheckNamesWhatIsWrong(t *testing.T) {
 	} {
 		m := mapping()
 		change(&m)
-		if err := m.Check(streams.Options{}); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "Map") {
-			t.Errorf("Check = %v, want %s and the mapping's name", err, want)
+		err := streams.Run(t.Context(), m, streams.Options{Source: newStream("a"), Checkpoints: &memory{}, Log: discard})
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "Map") {
+			t.Errorf("Run = %v, want %s and the mapping's name", err, want)
 		}
 	}
-	if err := mapping().Check(streams.Options{}); err != nil {
+	if err := mapping().Check(); err != nil {
 		t.Errorf("Check of the defaults = %v", err)
 	}
 }

@@ -22,6 +22,10 @@ type Options struct {
 	Failures    FailureQueue // may be nil when the mapping names no queue
 	Log         *slog.Logger
 
+	// Poll is how often each shard is asked for records, AWSPoll as on AWS; 0 hands them over at once.
+	// A record then waits up to this long, and more of them come in one batch. It costs nothing
+	// while the stream is silent, whatever its value.
+	Poll time.Duration
 	// Now is the clock; nil for time.Now.
 	Now func() time.Time
 	// Sleep waits, or returns the context's error when that ends first; nil for the machine's time.
@@ -31,14 +35,21 @@ type Options struct {
 	Jitter func(time.Duration) time.Duration
 }
 
+// AWSPoll is how often Lambda polls each shard. Source: Lambda developer guide, "Process DynamoDB records
+// with Lambda", polling and batching streams: a base rate of 4 times per second.
+const AWSPoll = 250 * time.Millisecond
+
 // Run processes the stream until ctx ends, and then returns nil. Batches that are under way are not
 // waited for; what was not processed comes again at the next start. An error means that the
 // mapping cannot work, as when its settings are wrong or the store is broken.
 //
 // It costs nothing while the stream is silent.
 func Run(ctx context.Context, m Mapping, o Options) error {
-	if err := m.Check(o); err != nil {
-		return err
+	if err := m.Check(); err != nil {
+		return fmt.Errorf("event source mapping %s: %w", m.Name, err)
+	}
+	if m.FailureQueueARN != "" && o.Failures == nil {
+		return fmt.Errorf("event source mapping %s: there is no queue %s", m.Name, m.FailureQueueARN)
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -66,33 +77,33 @@ func Run(ctx context.Context, m Mapping, o Options) error {
 	return nil
 }
 
-// Check says what is wrong with a mapping, if anything is: what Lambda would refuse to deploy.
-// Source: Lambda API reference, "CreateEventSourceMapping".
-func (m Mapping) Check(o Options) error {
-	if err := m.check(o); err != nil {
-		return fmt.Errorf("event source mapping %s: %w", m.Name, err)
-	}
-	return nil
-}
+// PropertyError says what is wrong with a property of an AWS::Lambda::EventSourceMapping.
+type PropertyError struct{ Property, Reason string }
 
-func (m Mapping) check(o Options) error {
+func (e *PropertyError) Error() string { return e.Property + " " + e.Reason }
+
+// Check says what is wrong with a mapping, if anything is, as a *PropertyError: what Lambda would
+// refuse to deploy.
+// Source: Lambda API reference, "CreateEventSourceMapping".
+func (m Mapping) Check() error {
+	wrong := func(property, format string, args ...any) error {
+		return &PropertyError{property, fmt.Sprintf(format, args...)}
+	}
 	switch {
 	case m.BatchSize < 1 || m.BatchSize > 10_000:
-		return fmt.Errorf("BatchSize must be 1 to 10000, not %d", m.BatchSize)
+		return wrong("BatchSize", "must be 1 to 10000, not %d", m.BatchSize)
 	case m.ParallelizationFactor < 1 || m.ParallelizationFactor > 10:
-		return fmt.Errorf("ParallelizationFactor must be 1 to 10, not %d", m.ParallelizationFactor)
+		return wrong("ParallelizationFactor", "must be 1 to 10, not %d", m.ParallelizationFactor)
 	case m.BatchingWindow < 0 || m.BatchingWindow > 300*time.Second:
-		return fmt.Errorf("MaximumBatchingWindowInSeconds must be 0 to 300, not %v", m.BatchingWindow.Seconds())
+		return wrong("MaximumBatchingWindowInSeconds", "must be 0 to 300, not %v", m.BatchingWindow.Seconds())
 	case m.MaximumRetryAttempts < -1 || m.MaximumRetryAttempts > 10_000:
-		return fmt.Errorf("MaximumRetryAttempts must be -1 to 10000, not %d", m.MaximumRetryAttempts)
+		return wrong("MaximumRetryAttempts", "must be -1 to 10000, not %d", m.MaximumRetryAttempts)
 	case m.MaximumRecordAge != 0 && (m.MaximumRecordAge < time.Minute || m.MaximumRecordAge > 7*24*time.Hour):
-		return fmt.Errorf("MaximumRecordAgeInSeconds must be -1 or 60 to 604800, not %v", m.MaximumRecordAge.Seconds())
+		return wrong("MaximumRecordAgeInSeconds", "must be -1 or 60 to 604800, not %v", m.MaximumRecordAge.Seconds())
 	case len(m.Filters) > 5:
-		return fmt.Errorf("FilterCriteria must have at most 5 patterns, not %d", len(m.Filters))
-	case m.FailureQueueARN != "" && o.Failures == nil:
-		return fmt.Errorf("there is no queue %s", m.FailureQueueARN)
+		return wrong("FilterCriteria", "must have at most 5 patterns, not %d", len(m.Filters))
 	case m.StartingPosition != TrimHorizon && m.StartingPosition != Latest:
-		return fmt.Errorf("StartingPosition must be %s or %s, not %q", TrimHorizon, Latest, m.StartingPosition)
+		return wrong("StartingPosition", "must be %s or %s, not %q", TrimHorizon, Latest, m.StartingPosition)
 	}
 	return nil
 }

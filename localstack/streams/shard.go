@@ -3,6 +3,7 @@ package streams
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -74,7 +75,18 @@ func (s *shard) start() (after string, err error) {
 // read deals records to the lanes until ctx ends.
 func (s *shard) read(ctx context.Context, after string, lanes []*lane) error {
 	limit := min(s.BatchSize*len(lanes), maxRead)
-	for {
+	var polls poll
+	if s.Poll > 0 {
+		// Shards are polled independently of each other.
+		polls = poll{every: s.Poll, first: s.Now().Add(s.Jitter(s.Poll))}
+	}
+	for more := false; ; {
+		// Who has read all that one call returns asks again at once.
+		if s.Poll > 0 && !more {
+			if err := s.awaitPoll(ctx, after, polls); err != nil {
+				return err
+			}
+		}
 		records, err := s.Source.Read(ctx, s.id, after, limit)
 		if err != nil {
 			return err
@@ -82,7 +94,7 @@ func (s *shard) read(ctx context.Context, after string, lanes []*lane) error {
 		if len(records) == 0 {
 			return fmt.Errorf("the stream returned no records after %q instead of waiting", after)
 		}
-		after = records[len(records)-1].SequenceNumber
+		after, more = records[len(records)-1].SequenceNumber, len(records) == limit
 		position := s.progress.add(records)
 		dealt := make([][]entry, len(lanes))
 		dealt[0] = make([]entry, 0, len(records)/len(lanes)+1)
@@ -111,6 +123,34 @@ func (s *shard) read(ctx context.Context, after string, lanes []*lane) error {
 			}
 		}
 	}
+}
+
+// poll is when a shard is polled: at first, and then every so often.
+type poll struct {
+	first time.Time
+	every time.Duration
+}
+
+// next is the first poll that is not before an instant.
+func (p poll) next(now time.Time) time.Time {
+	if !now.After(p.first) {
+		return p.first
+	}
+	missed := (now.Sub(p.first) + p.every - 1) / p.every
+	return p.first.Add(missed * p.every)
+}
+
+// awaitPoll waits until the first poll that finds a record. Those before it would find none, so
+// they are not made: a silent stream costs nothing.
+func (s *shard) awaitPoll(ctx context.Context, after string, polls poll) error {
+	if _, err := s.Source.Read(ctx, s.id, after, 1); err != nil {
+		return err
+	}
+	now := s.Now()
+	if wait := polls.next(now).Sub(now); wait > 0 {
+		return s.Sleep(ctx, wait)
+	}
+	return nil
 }
 
 // wanted reports whether a filter matches the record.

@@ -1,6 +1,7 @@
 package template
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -108,7 +109,10 @@ func (r *reader) addMapping(name, function, stream string, p *node) error {
 		}
 	}
 	m.BatchingWindow = seconds(window)
-	if age > 0 {
+	switch {
+	case age == 0: // which a Mapping takes for none
+		return p.at("MaximumRecordAgeInSeconds").fail("MaximumRecordAgeInSeconds must be -1 or 60 to 604800, not 0")
+	case age != -1:
 		m.MaximumRecordAge = seconds(age)
 	}
 	if m.BisectOnError, err = p.boolean("BisectBatchOnFunctionError", false); err != nil {
@@ -146,6 +150,19 @@ func (r *reader) addMapping(name, function, stream string, p *node) error {
 			return filter.fail("%v", err)
 		}
 		m.Filters = append(m.Filters, parsed)
+	}
+	if err := m.Check(); err != nil {
+		var wrong *streams.PropertyError
+		if errors.As(err, &wrong) && p.at(wrong.Property) != nil {
+			return p.at(wrong.Property).fail("%v", err)
+		}
+		return p.fail("%v", err)
+	}
+	for _, other := range r.stack.Mappings {
+		// Source: Lambda API reference, CreateEventSourceMapping, ResourceConflictException.
+		if other.Function == m.Function && other.StreamARN == m.StreamARN {
+			return p.fail("%s and %s are both mappings of %s to %s, of which Lambda takes one", other.Name, name, m.StreamARN, m.Function)
+		}
 	}
 	if enabled, err := p.boolean("Enabled", true); err != nil || !enabled {
 		return err

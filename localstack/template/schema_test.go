@@ -36,6 +36,15 @@ func TestRefusedAtEveryDepth(t *testing.T) {
 
 		{"destination of successes", mapping("StartingPosition: LATEST\n      DestinationConfig:\n        OnSuccess: {} #!", stream), "does not know OnSuccess"},
 		{"destination elsewhere", mapping("StartingPosition: LATEST\n      DestinationConfig:\n        OnFailure:\n          Destination: arn:aws:sns:us-east-1:000000000000:topic #!", stream), "no SQS queue of this template"},
+		{"batch too large", mapping("StartingPosition: LATEST\n      BatchSize: 20000 #!", stream), "BatchSize must be 1 to 10000"},
+		{"no parallelization", mapping("StartingPosition: LATEST\n      ParallelizationFactor: 0 #!", stream), "ParallelizationFactor must be 1 to 10"},
+		{"window too long", mapping("StartingPosition: LATEST\n      MaximumBatchingWindowInSeconds: 301 #!", stream), "must be 0 to 300"},
+		{"attempts below -1", mapping("StartingPosition: LATEST\n      MaximumRetryAttempts: -2 #!", stream), "must be -1 to 10000"},
+		{"age of half a minute", mapping("StartingPosition: LATEST\n      MaximumRecordAgeInSeconds: 30 #!", stream), "must be -1 or 60 to 604800"},
+		{"no age", mapping("StartingPosition: LATEST\n      MaximumRecordAgeInSeconds: 0 #!", stream), "must be -1 or 60 to 604800"},
+		{"start at a time", mapping("StartingPosition: AT_TIMESTAMP #!", stream), "StartingPosition must be TRIM_HORIZON or LATEST"},
+		{"tumbling window", mapping("StartingPosition: LATEST\n      TumblingWindowInSeconds: 60 #!", stream), "does not know TumblingWindowInSeconds"},
+		{"numeric filter", mapping("StartingPosition: LATEST\n      FilterCriteria:\n        Filters:\n          - Pattern: '{\"dynamodb\":{\"Keys\":{\"id\":{\"N\":[{\"numeric\":[\">\",1]}]}}}}' #!", stream), "numeric matches nothing"},
 		{"filters no list", mapping("StartingPosition: LATEST\n      FilterCriteria: { Filters: { Pattern: '{}' } } #!", stream), "must be a list"},
 		{"filters of texts", mapping("StartingPosition: LATEST\n      FilterCriteria: { Filters: ['{}'] } #!", stream), "made of Pattern"},
 
