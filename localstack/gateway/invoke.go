@@ -141,9 +141,7 @@ func (c *conn) reply(call *call, result lambda.Result, err error) string {
 	if call.route.Reply && len(response.body) > len(`""`) {
 		scratch := getBuffer(len(response.body))
 		text := appendUnquoted((*scratch)[:0], response.body)
-		if c.send(text) {
-			c.gateway.meters.repliesOut.Add(metered(len(text)))
-		}
+		c.send(text, c.gateway.meters.repliesOut)
 		*scratch = text
 		putBuffer(scratch)
 	}
@@ -156,7 +154,7 @@ func (c *conn) errorFrame(message, requestID string) {
 	b = append(append(b, `{"message": "`...), message...)
 	b = append(append(b, `", "connectionId":"`...), c.session.id...)
 	b = append(append(b, `", "requestId":"`...), requestID...)
-	c.send(append(b, `"}`...))
+	c.send(append(b, `"}`...), nil) // AWS does not say that it bills its own frames
 }
 
 // What invokeWithin gives when there is no result.

@@ -15,7 +15,6 @@ import (
 
 	"github.com/duet-chat/duet/localstack/gateway"
 	"github.com/duet-chat/duet/localstack/lambda"
-	"github.com/duet-chat/duet/localstack/meter"
 )
 
 // AWS reference 1.1, column MESSAGE, and 1.3: the event names the chosen route.
@@ -204,12 +203,7 @@ func TestFramesRunConcurrentlyAndStartInOrder(t *testing.T) {
 // Lambda's concurrency quota: beyond it a message is throttled, and nothing is queued.
 func TestThrottleBeyondConcurrency(t *testing.T) {
 	hold := newGate()
-	f := chatFunctions().with("fallback", func(context.Context, []byte) (lambda.Result, error) {
-		hold.entered <- ""
-		<-hold.open
-		return lambda.Result{Payload: []byte(ok)}, nil
-	})
-	s := startChat(t, f, gateway.Limits{Concurrency: 2})
+	s := startChat(t, chatFunctions().with("fallback", hold.answer(ok)), gateway.Limits{Concurrency: 2})
 	c, other := s.dial(nil), s.dial(nil)
 	write(t, c, "1")
 	write(t, c, "2")
@@ -223,32 +217,6 @@ func TestThrottleBeyondConcurrency(t *testing.T) {
 		t.Errorf("handshake %d %s, want 429", status, body)
 	}
 	hold.release()
-}
-
-// AWS reference 3: messages are metered in steps of 32 KB, either way.
-func TestMetering(t *testing.T) {
-	m := meter.New()
-	api := chatAPI()
-	s := start(t, api, gateway.Options{Invoker: chatFunctions(), Meter: m})
-	c := s.dial(nil)
-	write(t, c, "small")
-	wantRead(t, c, "fallback")
-	big := `{"action":"echo","x":"` + strings.Repeat("x", 40<<10) + `"}`
-	writeFragments(t, c, big, 16<<10)
-	wantRead(t, c, big)
-	if got := m.Usage()["apigateway"]["chat"]; got["connections"] != 1 {
-		t.Errorf("connections = %v, want 1", got["connections"])
-	}
-	_ = c.Close(websocket.StatusNormalClosure, "")
-	if err := s.Shutdown(t.Context()); err != nil {
-		t.Error(err)
-	}
-	got := m.Usage()["apigateway"]["chat"]
-	for metric, want := range map[string]float64{"messages_in": 3, "replies_out": 3, "posts_out": 0, "connects": 1, "disconnects": 1, "connections": 0} {
-		if got[metric] != want {
-			t.Errorf("%s = %v, want %v", metric, got[metric], want)
-		}
-	}
 }
 
 // writeFragments sends a message in frames of at most size bytes.

@@ -68,7 +68,6 @@ func (g *Gateway) servePost(w http.ResponseWriter, r *http.Request, c *conn) {
 	}
 	switch c.post(text) {
 	case queued:
-		g.meters.postsOut.Add(metered(len(text)))
 		w.WriteHeader(http.StatusOK)
 	case queueFull:
 		fail(w, http.StatusTooManyRequests, "LimitExceededException", "the client's send buffer is full")

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"github.com/duet-chat/duet/localstack/meter"
 )
 
 // Frames to a client are appended to one buffer per connection, ready to be
@@ -46,21 +48,19 @@ const (
 
 // send queues a text frame of the gateway's or a function's reply and writes it,
 // unless a writer is at work already. Replies are never refused for a full
-// buffer: the reader stops taking messages of such a client instead. It reports
-// whether the connection was open.
-func (c *conn) send(text []byte) bool {
+// buffer: the reader stops taking messages of such a client instead. On a closed
+// connection it does nothing. The message is counted in bill, which may be nil.
+func (c *conn) send(text []byte, bill *meter.Counter) {
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
-		return false
+		return
 	}
-	start := c.enqueue(ws.OpText, text)
+	start := c.enqueueMessage(text, bill)
 	c.mu.Unlock()
-	c.touch()
 	if start {
 		c.flush()
 	}
-	return true
 }
 
 // post queues a text frame unless the buffer is full already, and returns before
@@ -75,13 +75,21 @@ func (c *conn) post(text []byte) queueing {
 		c.mu.Unlock()
 		return queueFull
 	}
-	start := c.enqueue(ws.OpText, text)
+	start := c.enqueueMessage(text, c.gateway.meters.postsOut)
 	c.mu.Unlock()
-	c.touch()
 	if start {
 		go c.flush()
 	}
 	return queued
+}
+
+// enqueueMessage appends a text message; true means that the caller must flush.
+// c.mu is held: no writer can take the message before it is counted, so whatever
+// a client has received is on the bill already.
+func (c *conn) enqueueMessage(text []byte, bill *meter.Counter) bool {
+	bill.Add(metered(len(text)))
+	c.touch()
+	return c.enqueue(ws.OpText, text)
 }
 
 // waiting is the number of bytes that the client has not taken. c.mu is held.
