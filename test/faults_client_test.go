@@ -189,17 +189,17 @@ func TestTokensExpireWhileTalking(t *testing.T) {
 	alice, bob := i.user(t, d, "alice", nil), i.user(t, d, "bob", nil)
 	lives := newPhases()
 	short := func(u *user) func(*client.Config) {
-		return func(c *client.Config) { c.Tokens = &freshTokens{t, i, u.name, 3 * time.Second} }
+		return func(c *client.Config) { c.Tokens = &freshTokens{t, i, u.name, 6 * time.Second} }
 	}
 	a := alice.program(t, "laptop", short(alice), func(c *client.Config) { c.OnStatus = lives.note })
 	b := bob.program(t, "phone", short(bob))
 	if err := b.WaitOnline(t.Context()); err != nil { // which registers bob
 		t.Fatal(err)
 	}
-	// Two sessions end in this time: each token is good for two to three seconds.
+	// The sessions of both end in this time: each token is good for five to six seconds.
 	connects := func() float64 { return d.usage(t)["lambda"]["ConnectFunction"]["invocations"] }
 	sent := 0
-	for limit := timeout(); connects() < 6; {
+	for limit := timeout(); connects() < 4; {
 		if _, err := a.Send(t.Context(), bob.name, fmt.Sprint(sent)); err != nil {
 			t.Fatal(err)
 		}

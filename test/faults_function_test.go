@@ -85,7 +85,7 @@ func TestFunctionsRace(t *testing.T) {
 		"invoke/SendFunction p=0.1 lose",
 		"invoke/SendFunction p=0.1 error=Runtime.ExitError",
 		"invoke/SendFunction p=0.1 error=TooManyRequestsException",
-		"invoke/HistoryFunction p=0.3 error=ServiceException",
+		"invoke/HistoryFunction first=2 error=ServiceException",
 		"dynamodb/TransactWriteItems p=0.2 hold=0ms..30ms",
 	} {
 		t.Run(rule, func(t *testing.T) {
@@ -108,9 +108,9 @@ func TestBatchesComeAgain(t *testing.T) {
 	}{
 		{"batch repeat", true},
 		{"batch repeat=half", true},
-		{"batch p=0.3 lose", true},
-		{"batch p=0.3 error=Runtime.ExitError", false},
-		{"batch p=0.3 error=TooManyRequestsException", false},
+		{"batch every=3 lose", true},
+		{"batch every=3 error=Runtime.ExitError", false},
+		{"batch every=3 error=TooManyRequestsException", false},
 		{"batch p=0.5 delay=1ms..200ms", false},
 		{"connections/POST p=0.3 repeat", true},
 	} {

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -56,7 +57,7 @@ func TestLostAnswers(t *testing.T) {
 		answered   bool // the product heals it by itself
 	}{
 		{"on its way to the client", "reply/send nth=1 drop", false},
-		{"with the socket", "socket nth=1 cut", false},
+		{"with the socket", "socket user=alice nth=1 cut", false},
 		{"with its function", "invoke/SendFunction nth=1 lose", false},
 		{"with its function at its time-out", "invoke/SendFunction nth=1 lose=Sandbox.Timedout", false},
 		{"of the table", "dynamodb/TransactWriteItems nth=1 lose", true},
@@ -69,15 +70,16 @@ func TestLostAnswers(t *testing.T) {
 			d, faults := faultyTarget(t)
 			alice, bob := d.user(t, "alice"), d.user(t, "bob")
 			receiver, c := bob.connect(t, "phone"), alice.connect(t, "laptop")
-			faults.Set(1, test.rule)
+			faults.Set(1, strings.ReplaceAll(test.rule, "user=alice", "user="+alice.name))
 			answer, err := c.start(message(bob, 1, "once"))
 			if err != nil {
 				t.Fatal(err)
 			}
 			receiver.messages(alice.with(bob), 1)
 			if test.answered {
-				if f, err := c.await(answer); err != nil || f.Type != "sent" || f.Seq != 1 {
-					t.Errorf("answer = %s %v, want sent at seq 1", f.raw, err)
+				f, err := c.await(answer)
+				if twice := strings.HasSuffix(test.rule, "repeat"); err != nil || f.Type != "sent" || f.Seq != 1 || f.Duplicate != twice {
+					t.Errorf("answer = %s %v, want sent at seq 1, a duplicate only if the function ran twice", f.raw, err)
 				}
 			}
 			c = alice.connect(t, "laptop")

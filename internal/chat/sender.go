@@ -77,6 +77,7 @@ func (s *Sender) send(ctx context.Context, d Draft) (Sent, error) {
 		}
 	}
 	var lastFault error
+	var unknown Message // of an attempt that may have been done
 	for try := range maxTries {
 		began := s.Now()
 		err := s.Log.Append(ctx, attempt)
@@ -91,6 +92,9 @@ func (s *Sender) send(ctx context.Context, d Draft) (Sent, error) {
 		case errors.As(err, &lost):
 			var sent *Sent
 			if attempt, sent, err = s.next(ctx, d, lost.Head, took); err != nil || sent != nil {
+				if sent != nil && sent.Seq == unknown.Seq && sent.At == unknown.At {
+					sent.Duplicate = false // this very request has stored it, and the answer was lost
+				}
 				return deref(sent), err
 			}
 		case ctx.Err() != nil:
@@ -99,6 +103,9 @@ func (s *Sender) send(ctx context.Context, d Draft) (Sent, error) {
 			// Busy, or unknown whether it was done: the same attempt again settles it, since a
 			// done one then fails its condition and the head shows it as a repeat.
 			lastFault = err
+			if !errors.Is(err, ErrBusy) {
+				unknown = attempt.Message
+			}
 			if err := s.Sleep(ctx, backoff(try)); err != nil {
 				return Sent{}, errors.Join(err, lastFault)
 			}

@@ -230,6 +230,29 @@ func TestG3_G4_EverybodyAtOnce(t *testing.T) {
 	}
 }
 
+// What was stored by a request itself, though an answer on the way was lost, is no duplicate; what an
+// earlier request stored is one.
+func TestOwnLostAnswerIsNoDuplicate(t *testing.T) {
+	l := newMemLog("alice", "bob")
+	lost := 0
+	l.fault = func(_ chat.Attempt, done bool) error {
+		if done && lost == 0 {
+			lost++
+			return errors.New("the network failed")
+		}
+		return nil
+	}
+	s := newSender(l)
+	sent, err := s.Send(t.Context(), draft("alice", "a1", 1, 0))
+	if err != nil || sent.Seq != 1 || sent.Duplicate || lost != 1 {
+		t.Errorf("Send = %+v, %v after %d lost answers, want seq 1, not a duplicate, after one", sent, err, lost)
+	}
+	again, err := s.Send(t.Context(), draft("alice", "a1", 1, 0))
+	if err != nil || again.Seq != 1 || !again.Duplicate || again.At != sent.At {
+		t.Errorf("Send again = %+v, %v, want a duplicate of %+v", again, err, sent)
+	}
+}
+
 // A busy conversation ends in an answer that says when to try again, not in an endless wait.
 func TestSendGivesUpBounded(t *testing.T) {
 	l := newMemLog("alice", "bob")
