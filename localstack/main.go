@@ -78,6 +78,7 @@ func run(ctx context.Context, f flags) error {
 		Suggested:   map[string]string{"LogLevel": f.LogLevel.String()},
 		Faults:      cloud.Faults{Rules: f.Fault, File: f.Faults, Seed: f.FaultSeed},
 		Log:         slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: f.LogLevel})),
+		Tell:        func(line string) { fmt.Println(line) },
 	})
 	if err != nil {
 		return err

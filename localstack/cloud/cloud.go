@@ -63,6 +63,8 @@ type Config struct {
 	StreamDelay time.Duration
 	Faults      Faults
 	Log         *slog.Logger // nil is silence
+	// Tell gets a line when a start takes long; may be nil.
+	Tell func(line string)
 }
 
 // Cloud is a local cloud that runs.

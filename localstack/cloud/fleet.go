@@ -208,6 +208,12 @@ func (f *fleet) build(ctx context.Context, functions []lambda.Function) (map[str
 	if err != nil {
 		return nil, err
 	}
+	if tell := f.cloud.config.Tell; tell != nil {
+		slow := time.AfterFunc(time.Second, func() {
+			tell("building functions; the first time everything they are made of is compiled, which may take a minute …")
+		})
+		defer slow.Stop()
+	}
 	return lambda.Build(ctx, f.dir, filepath.Join(cache, "functions"), functions)
 }
 

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -140,7 +141,26 @@ func (s source) build(ctx context.Context, cache string) (string, error) {
 	if err := checkBinary(output); err != nil {
 		return "", err
 	}
-	return keep(output, place)
+	kept, err := keep(output, place)
+	if err == nil {
+		prune(place, kept, time.Now())
+	}
+	return kept, err
+}
+
+// keptFor is how long a binary stays that no build has made again: another local cloud may run it.
+const keptFor = 7 * 24 * time.Hour
+
+// prune removes what has not been built for long. It only saves space: errors are of no account.
+func prune(place, kept string, now time.Time) {
+	_ = os.Chtimes(filepath.Dir(kept), now, now)
+	versions, _ := filepath.Glob(filepath.Join(place, "*", "bootstrap"))
+	for _, version := range versions {
+		folder := filepath.Dir(version)
+		if info, err := os.Stat(folder); err == nil && filepath.Base(folder) != "build" && now.Sub(info.ModTime()) > keptFor {
+			_ = os.RemoveAll(folder)
+		}
+	}
 }
 
 func isGo(e os.DirEntry) bool {

@@ -389,6 +389,42 @@ func TestNewProcessShowsWhatDoesNotBuild(t *testing.T) {
 	}
 }
 
+// A binary stays where it is while it is built again and again, and goes when it has not been for long.
+func TestBuildKeepsWhatIsUsed(t *testing.T) {
+	dir := t.TempDir()
+	functions := []lambda.Function{{Name: "Fn", Folder: "functions/mute"}}
+	build := func() string {
+		t.Helper()
+		binaries, err := lambda.Build(t.Context(), "testdata", dir, functions)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return binaries["Fn"]
+	}
+	first := build()
+	older := filepath.Join(filepath.Dir(filepath.Dir(first)), "0123456789abcdef")
+	recent := filepath.Join(filepath.Dir(filepath.Dir(first)), "fedcba9876543210")
+	for folder, age := range map[string]time.Duration{older: 8 * 24 * time.Hour, recent: time.Hour} {
+		if err := os.Mkdir(folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(folder, "bootstrap"), nil, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(folder, time.Now().Add(-age), time.Now().Add(-age)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if again := build(); again != first {
+		t.Errorf("built again it is %s, was %s", again, first)
+	}
+	for path, want := range map[string]bool{first: true, recent: true, older: false} {
+		if _, err := os.Stat(path); (err == nil) != want {
+			t.Errorf("%s is there: %v, want %v", path, err == nil, want)
+		}
+	}
+}
+
 type safeBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer

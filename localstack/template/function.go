@@ -172,6 +172,9 @@ func (r *reader) readVariables(f *lambda.Function, res *resource, p *node) error
 		if source == nil {
 			continue
 		}
+		if source.members == nil {
+			return source.fail("Variables must be a map, this is %s", source.kind())
+		}
 		for _, key := range source.keys {
 			value, err := source.str(key, "")
 			if err != nil {

@@ -220,6 +220,7 @@ func TestBadTemplates(t *testing.T) {
 		{"function's timeout", "Resources:" + function + "  Other:\n    Type: AWS::Serverless::Function\n    Properties:\n      CodeUri: functions/other\n      Runtime: provided.al2023\n      Timeout: long #!\n", nil, "must be an integer"},
 		{"function's property unknown", "Resources:\n  Work:\n    Type: AWS::Serverless::Function\n    Properties:\n      Layers: [] #!\n", nil, "does not know Layers"},
 		{"function's layers", "Resources:\n  Work:\n    Type: AWS::Serverless::Function\n    Properties:\n      Layers: [x] #!\n", nil, "does not know Layers"},
+		{"function's variables no map", "Resources:\n  Work:\n    Type: AWS::Serverless::Function\n    Properties:\n      CodeUri: functions/work\n      Runtime: provided.al2023\n      Environment: { Variables: [a] } #!\n", nil, "Variables must be a map"},
 		{"function's event unknown", "Resources:\n  Work:\n    Type: AWS::Serverless::Function\n    Properties:\n      CodeUri: functions/work\n      Runtime: provided.al2023\n      Events:\n        Feed: { Type: Kinesis } #!\n", nil, "events of type DynamoDB, not Kinesis"},
 		{"function's event without a stream", "Resources:\n  Work:\n    Type: AWS::Serverless::Function\n    Properties:\n      CodeUri: functions/work\n      Runtime: provided.al2023\n      Events:\n        Feed:\n          Type: DynamoDB\n          Properties: { StartingPosition: LATEST } #!\n", nil, "Stream is missing"},
 		{"function built for another language", "Resources:\n  Work:\n    Type: AWS::Serverless::Function\n    Metadata: { BuildMethod: rust-cargolambda } #!\n    Properties: { CodeUri: functions/work, Runtime: provided.al2023 }\n", nil, "go1.x or makefile"},
@@ -405,7 +406,13 @@ func TestFunctions(t *testing.T) {
 
 // However a line of the template is broken, the template is refused or read, and nothing else.
 func TestBrokenLines(t *testing.T) {
-	data, err := os.ReadFile(product)
+	for _, template := range []string{product, raw} {
+		t.Run(filepath.Base(template), func(t *testing.T) { breakLines(t, template) })
+	}
+}
+
+func breakLines(t *testing.T, whole string) {
+	data, err := os.ReadFile(whole)
 	if err != nil {
 		t.Fatal(err)
 	}
