@@ -197,7 +197,7 @@ func (db *DB) newBatchWrite(table string, a *action) (*write, error) {
 		}
 		return w, w.place(db)
 	}
-	return nil, invalid("Supplied WriteRequest must contain exactly one of PutRequest or DeleteRequest")
+	return nil, invalid("Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes") // as AWS says it
 }
 
 // memberName is the name of a member in AWS's error texts, which begins in lower case.

@@ -47,7 +47,7 @@ func (v *violations) atLeast(n *int64, least int64, member string) {
 // enum checks a member that may be left out. values stand in the order of AWS's text.
 func (v *violations) enum(value, member string, values ...string) {
 	if value != "" && !slices.Contains(values, value) {
-		v.add("'"+value+"'", member, "Member must satisfy enum value set: ["+strings.Join(values, ", ")+"]")
+		v.add("'"+strings.TrimPrefix(value, emptyChoice)+"'", member, "Member must satisfy enum value set: ["+strings.Join(values, ", ")+"]")
 	}
 }
 
@@ -283,8 +283,11 @@ func (q *request) checkTransactWrite() error {
 	}
 	for i := range q.Actions {
 		a := &q.Actions[i]
-		if a.kinds != 1 || !slices.Contains([]string{put, update, deletion, conditionCheck}, a.kind) {
+		switch {
+		case a.kinds > 1:
 			return invalid("TransactItems can only contain one of Check, Put, Update or Delete")
+		case a.kinds == 0 || a.kind == get:
+			return invalid("Invalid Request: TransactWriteRequest should contain Delete or Put or Update request")
 		}
 	}
 	return nil
@@ -292,7 +295,7 @@ func (q *request) checkTransactWrite() error {
 
 // action checks a write of a transaction behind a prefix.
 func (v *violations) action(a *action, prefix string) {
-	if a.kinds == 0 {
+	if a.kinds == 0 || a.kind == get {
 		return // told later, in words of its own
 	}
 	v.write(a.kind, &a.request, prefix)
@@ -310,9 +313,9 @@ func (q *request) checkTransactGet() error {
 	for i := range q.Actions {
 		a := &q.Actions[i]
 		switch {
-		case a.kinds == 0:
+		case a.kind != get:
 			v.missing(fmt.Sprintf("transactItems.%d.member.get", i+1))
-		case a.kind == "Get":
+		default:
 			v.get(&a.request, fmt.Sprintf("transactItems.%d.member.get.", i+1))
 		}
 	}

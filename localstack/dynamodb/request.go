@@ -1,6 +1,8 @@
 package dynamodb
 
 import (
+	"strings"
+
 	"github.com/duet-chat/duet/localstack/dynamodb/attr"
 )
 
@@ -83,6 +85,20 @@ func (p *parser) text() *string {
 	return &s
 }
 
+// emptyChoice stands for an empty string where one of some values has to be: it is not the same as none.
+const emptyChoice = "\x00"
+
+func (p *parser) choice() string {
+	switch s := p.text(); {
+	case s == nil:
+		return ""
+	case *s == "":
+		return emptyChoice
+	default:
+		return *s
+	}
+}
+
 func (p *parser) integer() *int64 {
 	if p.r.Null() {
 		return nil
@@ -129,15 +145,15 @@ func (p *parser) member(q *request, key string) {
 	case "ExpressionAttributeValues":
 		q.Values = r.ExpressionValues()
 	case "ReturnValues":
-		q.ReturnValues = r.String()
+		q.ReturnValues = p.choice()
 	case "ReturnValuesOnConditionCheckFailure":
-		q.ReturnOnFailure = r.String()
+		q.ReturnOnFailure = p.choice()
 	case "ReturnConsumedCapacity":
-		q.ReturnCapacity = r.String()
+		q.ReturnCapacity = p.choice()
 	case "ReturnItemCollectionMetrics":
-		q.ReturnMetrics = r.String()
+		q.ReturnMetrics = p.choice()
 	case "Select":
-		q.Select = r.String()
+		q.Select = p.choice()
 	case "ConsistentRead":
 		q.Consistent = r.Bool()
 	case "ScanIndexForward":
@@ -154,10 +170,14 @@ func (p *parser) member(q *request, key string) {
 			q.Token = r.String()
 		}
 	case "TransactItems":
-		q.hasActions = !r.Null()
-		r.Array(func() { q.Actions = append(q.Actions, p.action()) })
+		if q.hasActions = !r.Null(); !q.hasActions {
+			break
+		}
+		r.Array(func() { q.Actions = append(q.Actions, p.action(transactActions)) })
 	case "RequestItems":
-		q.hasItems = !r.Null()
+		if q.hasItems = !r.Null(); !q.hasItems {
+			break
+		}
 		r.Object(func(table string) { q.Tables = append(q.Tables, p.batch(table)) })
 	default:
 		if legacy[key] && p.unsupported == "" {
@@ -167,10 +187,20 @@ func (p *parser) member(q *request, key string) {
 	}
 }
 
+// Kinds of actions. As of any object, other members are passed over.
+const (
+	transactActions = " Put Update Delete ConditionCheck Get "
+	batchActions    = " PutRequest DeleteRequest "
+)
+
 // action reads {"Put": {…}}.
-func (p *parser) action() action {
+func (p *parser) action(kinds string) action {
 	var a action
 	p.r.Object(func(kind string) {
+		if !strings.Contains(kinds, " "+kind+" ") {
+			p.r.Skip()
+			return
+		}
 		if p.r.Null() {
 			return
 		}
@@ -185,12 +215,14 @@ func (p *parser) action() action {
 func (p *parser) batch(table string) tableBatch {
 	b := tableBatch{table: table}
 	if p.r.ArrayNext() {
-		p.r.Array(func() { b.writes = append(b.writes, p.action()) })
+		p.r.Array(func() { b.writes = append(b.writes, p.action(batchActions)) })
 		return b
 	}
 	p.r.Object(func(key string) {
 		if key == "Keys" {
-			b.hasKeys = !p.r.Null()
+			if b.hasKeys = !p.r.Null(); !b.hasKeys {
+				return
+			}
 			p.r.Array(func() { b.keys = append(b.keys, p.r.Item()) })
 			return
 		}

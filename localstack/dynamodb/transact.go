@@ -221,19 +221,16 @@ func (r reasons) cancel() error {
 
 // transactGet does TransactGetItems: every item as of one moment.
 func (db *DB) transactGet(q *request, dst []byte) ([]byte, error) {
-	type get struct {
+	type read struct {
 		table      *table
 		key        attr.Item
 		projection *expr.Projection
 	}
-	gets := make([]get, len(q.Actions))
+	gets := make([]read, len(q.Actions))
 	keys := make([][]byte, len(q.Actions))
 	var reasons reasons
 	for i := range q.Actions {
 		a := &q.Actions[i]
-		if a.kinds != 1 || a.kind != "Get" {
-			return nil, invalid("TransactItems can only contain Get")
-		}
 		if err := a.checkPlaceholders(source{projectionExpression, a.Projection}); err != nil {
 			return nil, err
 		}
@@ -245,7 +242,7 @@ func (db *DB) transactGet(q *request, dst []byte) ([]byte, error) {
 			}
 			return nil, err
 		}
-		gets[i] = get{t, a.Key, projection}
+		gets[i] = read{t, a.Key, projection}
 		keys[i] = t.itemKey(a.Key)
 		if repeated(keys[:i+1]) {
 			return nil, errRepeated()

@@ -113,7 +113,7 @@ func TestTransactionIsRefusedOrCancelled(t *testing.T) {
 		{"update of a key", `{"Update":{"TableName":"things","Key":{"p":{"S":"a"},"s":{"N":"1"}},"UpdateExpression":"REMOVE s"}}`, "One or more parameter values were invalid: Cannot update attribute s. This attribute is part of the key", ""},
 		{"operand missing in the item", `{"Update":{"TableName":"things","Key":{"p":{"S":"a"},"s":{"N":"1"}},"UpdateExpression":"SET a = b"}}`, "The provided expression refers to an attribute that does not exist in the item", ""},
 		{"empty key", `{"Delete":{"TableName":"things","Key":{"p":{"S":""},"s":{"N":"1"}}}}`, "", "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty string value. Key: p"},
-		{"nothing", `{}`, "", "TransactItems can only contain one of Check, Put, Update or Delete"},
+		{"nothing", `{}`, "", "Invalid Request: TransactWriteRequest should contain Delete or Put or Update request"},
 		{"two in one", `{"Put":{"TableName":"things","Item":{"p":{"S":"a"},"s":{"N":"1"}}},"Delete":{"TableName":"things","Key":{"p":{"S":"a"},"s":{"N":"1"}}}}`, "", "TransactItems can only contain one of Check, Put, Update or Delete"},
 		{"no table", `{"Put":{"Item":{"p":{"S":"a"},"s":{"N":"1"}}}}`, "", null("put.tableName")},
 		{"no item", `{"Put":{"TableName":"things"}}`, "", null("put.item")},

@@ -12,6 +12,7 @@ const (
 	update         = "Update"
 	deletion       = "Delete"
 	conditionCheck = "ConditionCheck"
+	get            = "Get" // no write, but an action
 )
 
 // write is one write of a request, checked and bound to its table.

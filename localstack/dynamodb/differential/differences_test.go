@@ -13,6 +13,7 @@ import (
 type wording struct {
 	local, aws string
 	source     string
+	anyType    bool // the types of the errors differ too
 }
 
 const (
@@ -27,23 +28,23 @@ const indexType = 0
 // wordings are all texts that may differ.
 var wordings = []wording{
 	indexType: {`One or more parameter values were invalid: Type mismatch for Index Key|Invalid attribute value type`,
-		`One or more parameter values were invalid: Type mismatch for Index Key \w+ Expected: [SNB] Actual: \w+ IndexName: \w+`, dynalite},
+		`One or more parameter values were invalid: Type mismatch for Index Key \w+ Expected: [SNB] Actual: \w+ IndexName: \w+`, dynalite, false},
 	{`BatchGetItem must have some requests set|BatchWriteItem cannot have a null or no requests set`,
-		`1 validation error detected: Value '\{\}' at 'requestItems' failed to satisfy constraint: Member must have length greater than or equal to 1`, dynalite},
-	{`Consistent read cannot be true when (?:querying|scanning) a GSI`, `Consistent reads are not supported on global secondary indexes`, dynalite},
+		`1 validation error detected: Value '\{\}' at 'requestItems' failed to satisfy constraint: Member must have length greater than or equal to 1`, dynalite, false},
+	{`Consistent read cannot be true when (?:querying|scanning) a GSI`, `Consistent reads are not supported on global secondary indexes`, dynalite, false},
 	{`(Invalid \w+: The BETWEEN operator requires [^;]*); .*`, `(Invalid \w+: The BETWEEN operator requires [^;]*); .*`,
-		"numbers are told as they were written, and binary values as Java objects"},
+		"numbers are told as they were written, and binary values as Java objects", false},
 	{`(Invalid \w+: Two document paths) (?:overlap|conflict) with each other; must remove or rewrite one of these paths; .*`,
 		`(Invalid \w+: Two document paths) (?:overlap|conflict) with each other; must remove or rewrite one of these paths; .*`,
-		"of three paths or more it may tell two that do not overlap"},
+		"of three paths or more it may tell two that do not overlap", false},
 	{`Invalid UpdateExpression: Incorrect operand type for operator or function; operator: (?:ADD|DELETE), operand type: .*`,
 		`Invalid UpdateExpression: (?:Incorrect operand type for operator or function; operator: (?:ADD|DELETE), operand type: .*|An expression attribute value used in expression is not defined; .*)`,
-		"of several wrong operands another one is told; the order is not documented"},
-	{`Key attributes must be scalars; .*`, `Filter Expression can only contain non-primary key attributes: Primary key attribute: \w+`, dynalite},
-	{`Provided list of item keys contains duplicates`, `Invalid ProjectionExpression: .*`, dynalite},
-	{`Invalid (\w+): Syntax error; token: .*, near: ":\w+.*`, `Invalid (\w+): Syntax error; token: ":\w+", near: "\. :.*`, "a value behind a dot is let pass at first"},
-	{`DynamoDB only supports precision up to 38 digits`, `Attempting to store more than 38 significant digits in a Number`, dynalite},
-	{`A value provided cannot be converted into a number`, `The parameter cannot be converted to a numeric value(?:: .*)?`, dynalite},
+		"of several wrong operands another one is told; the order is not documented", false},
+	{`Key attributes must be scalars; .*`, `Filter Expression can only contain non-primary key attributes: Primary key attribute: \w+`, dynalite, false},
+	{`Provided list of item keys contains duplicates`, `Invalid ProjectionExpression: .*`, dynalite, false},
+	{`Invalid (\w+): Syntax error; token: .*, near: ":\w+.*`, `Invalid (\w+): Syntax error; token: ":\w+", near: "\. :.*`, "a value behind a dot is let pass at first", false},
+	{`DynamoDB only supports precision up to 38 digits`, `Attempting to store more than 38 significant digits in a Number`, dynalite, false},
+	{`A value provided cannot be converted into a number`, `The parameter cannot be converted to a numeric value(?:: .*)?`, dynalite, false},
 }
 
 func (w wording) same(local, aws string) bool {

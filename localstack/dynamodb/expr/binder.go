@@ -17,21 +17,30 @@ func (c *Cache) Bind(names map[string]string, values attr.Item) (*Binder, error)
 	if names != nil && len(names) == 0 {
 		return nil, attr.Invalid("ExpressionAttributeNames must not be empty")
 	}
+	var wrong error // of the first key, of several that are
+	first := ""
+	note := func(key string, err error) {
+		if err != nil && (wrong == nil || key < first) {
+			wrong, first = err, key
+		}
+	}
 	for key, name := range names {
-		if err := checkPlaceholder("ExpressionAttributeNames", '#', key); err != nil {
-			return nil, err
-		}
+		note(key, checkPlaceholder("ExpressionAttributeNames", '#', key))
 		if name == "" {
-			return nil, attr.Invalid("ExpressionAttributeNames contains invalid value: Empty attribute name for key %s", key)
+			note(key, attr.Invalid("ExpressionAttributeNames contains invalid value: Empty attribute name for key %s", key))
 		}
+	}
+	if wrong != nil {
+		return nil, wrong
 	}
 	if values != nil && len(values) == 0 {
 		return nil, attr.Invalid("ExpressionAttributeValues must not be empty")
 	}
 	for key := range values {
-		if err := checkPlaceholder("ExpressionAttributeValues", ':', key); err != nil {
-			return nil, err
-		}
+		note(key, checkPlaceholder("ExpressionAttributeValues", ':', key))
+	}
+	if wrong != nil {
+		return nil, wrong
 	}
 	return &Binder{cache: c, names: names, values: values}, nil
 }
