@@ -279,6 +279,21 @@ func TestCapacityFollowsTheDocumentedRules(t *testing.T) {
 		{"eventual get", "GetItem", `{"TableName":"things","Key":{"p":{"S":"a"},"s":{"N":"1"}}}`, 0.5, 0},
 		{"consistent get", "GetItem", `{"TableName":"things","ConsistentRead":true,"Key":{"p":{"S":"a"},"s":{"N":"1"}}}`, 1, 0},
 		{"get of nothing", "GetItem", `{"TableName":"things","Key":{"p":{"S":"none"},"s":{"N":"1"}}}`, 0.5, 0},
+		{"update counts the whole item", "UpdateItem", `{"TableName":"things","Key":{"p":{"S":"big"},"s":{"N":"1"}},"UpdateExpression":"SET n = :n","ExpressionAttributeValues":{":n":{"N":"1"}}}`, 0, 3},
+		{"delete counts what is deleted", "DeleteItem", `{"TableName":"things","Key":{"p":{"S":"big"},"s":{"N":"1"}}}`, 0, 3},
+		{"delete of nothing", "DeleteItem", `{"TableName":"things","Key":{"p":{"S":"none"},"s":{"N":"1"}}}`, 0, 1},
+		{"an unchanged index entry takes nothing", "UpdateItem", `{"TableName":"things","Key":{"p":{"S":"by"},"s":{"N":"1"}},"UpdateExpression":"SET oth = :n","ExpressionAttributeValues":{":n":{"N":"1"}},"ConditionExpression":"attribute_exists(g)"}`, 0, 1},
+		{"a changed index key takes two writes of the index", "UpdateItem", `{"TableName":"things","Key":{"p":{"S":"by"},"s":{"N":"1"}},"UpdateExpression":"SET g = :g","ExpressionAttributeValues":{":g":{"S":"other"}}}`, 0, 3},
+		{"a removed index key takes one", "UpdateItem", `{"TableName":"things","Key":{"p":{"S":"by"},"s":{"N":"1"}},"UpdateExpression":"REMOVE g"}`, 0, 2},
+		{"a condition check of a transaction is a write", "TransactWriteItems", `{"TransactItems":[{"ConditionCheck":{"TableName":"things","Key":{"p":{"S":"none"},"s":{"N":"1"}},"ConditionExpression":"attribute_not_exists(p)"}}]}`, 0, 2},
+		{"a cancelled transaction", "TransactWriteItems", `{"TransactItems":[{"ConditionCheck":{"TableName":"things","Key":{"p":{"S":"none"},"s":{"N":"1"}},"ConditionExpression":"attribute_exists(p)"}},{"Put":{"TableName":"things","Item":{"p":{"S":"z"},"s":{"N":"1"}}}}]}`, 0, 4},
+		{"transactional reads double, one by one", "TransactGetItems", `{"TransactItems":[{"Get":{"TableName":"things","Key":{"p":{"S":"a"},"s":{"N":"1"}}}},{"Get":{"TableName":"things","Key":{"p":{"S":"none"},"s":{"N":"1"}}}}]}`, 4, 0},
+		{"a batch rounds each item", "BatchGetItem", `{"RequestItems":{"things":{"Keys":[{"p":{"S":"big"},"s":{"N":"1"}},{"p":{"S":"big"},"s":{"N":"2"}},{"p":{"S":"none"},"s":{"N":"1"}}]}}}`, 1.5, 0},
+		{"a projection saves nothing", "Query", `{"TableName":"things","KeyConditionExpression":"p = :p","ExpressionAttributeValues":{":p":{"S":"big"}},"ProjectionExpression":"s"}`, 1, 0},
+		{"a filter saves nothing", "Query", `{"TableName":"things","KeyConditionExpression":"p = :p","FilterExpression":"oth = :p","ExpressionAttributeValues":{":p":{"S":"big"}}}`, 1, 0},
+		{"a count saves nothing", "Scan", `{"TableName":"things","Select":"COUNT"}`, 1, 0},
+		{"a query of nothing", "Query", `{"TableName":"things","KeyConditionExpression":"p = :p","ExpressionAttributeValues":{":p":{"S":"none"}}}`, 0.5, 0},
+		{"an index reads its entries' size", "Query", `{"TableName":"things","IndexName":"by-g","KeyConditionExpression":"g = :g","ExpressionAttributeValues":{":g":{"S":"g"}}}`, 0.5, 0},
 		{"query adds up before rounding", "Query", `{"TableName":"things","ConsistentRead":true,"KeyConditionExpression":"p = :p","ExpressionAttributeValues":{":p":{"S":"big"}}}`, 2, 0},
 	}
 	for _, tt := range tests {
@@ -288,6 +303,7 @@ func TestCapacityFollowsTheDocumentedRules(t *testing.T) {
 			f.put("a", 1, "")
 			f.put("big", 1, `,"x":{"S":"`+kb(3)+`"}`)
 			f.put("big", 2, `,"x":{"S":"`+kb(3)+`"}`)
+			f.put("by", 1, `,"g":{"S":"g"}`)
 			r, w := f.meter.Counter("dynamodb", "things", "read_units"), f.meter.Counter("dynamodb", "things", "write_units")
 			r0, w0 := r.Value(), w.Value()
 			f.call(tt.operation, tt.body)

@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -22,7 +21,10 @@ type Store struct {
 }
 
 // Open opens the store in a folder, making it when it is new; "" keeps everything in memory.
-func Open(dir string) (*Store, error) {
+func Open(dir string) (*Store, error) { return OpenOn(vfs.Default, dir) }
+
+// OpenOn is Open on another file system, such as one that counts what is synced.
+func OpenOn(fs vfs.FS, dir string) (*Store, error) {
 	o := &pebble.Options{
 		Logger: quiet{},
 		// Most reads are of what was written lately: a large memory table, which takes memory only as
@@ -47,7 +49,8 @@ func Open(dir string) (*Store, error) {
 	// Under load each fsync serves all that has come within a millisecond; a write that comes alone
 	// does not wait.
 	o.WALMinSyncInterval = func() time.Duration { return time.Millisecond }
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	o.FS = fs
+	if err := fs.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("data folder %s cannot be made: %w", dir, err)
 	}
 	// Damage that is found later cannot be answered for: without this Pebble tells it in its own words.

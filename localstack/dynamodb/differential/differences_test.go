@@ -103,7 +103,7 @@ var differences = []difference{
 			}
 			return local
 		}},
-	{"PutItem now and then counts a write more", "seen twice in 30,000 requests, and not when they were repeated; what an index takes is held in TestCapacityIsCountedAsDocumented",
+	{"PutItem now and then counts a write more", "seen twice in 30,000 requests, and not when they were repeated; what an index takes is held in TestCapacityFollowsTheDocumentedRules",
 		func(operation string, _ any, local, embedded answer) answer {
 			mine, _ := local.Body["ConsumedCapacity"].(object)
 			theirs, _ := embedded.Body["ConsumedCapacity"].(object)
@@ -224,7 +224,7 @@ var differences = []difference{
 			}
 			return local
 		}},
-	{"transactions and batches are counted by other rules", "DynamoDB developer guide, \"Read and write operations\"; what it asks for is held in TestCapacityIsCountedAsDocumented",
+	{"transactions and batches are counted by other rules", "DynamoDB developer guide, \"Read and write operations\"; what it asks for is held in TestCapacityFollowsTheDocumentedRules",
 		func(operation string, _ any, local, embedded answer) answer {
 			switch operation {
 			case "TransactWriteItems", "TransactGetItems", "BatchGetItem", "BatchWriteItem":

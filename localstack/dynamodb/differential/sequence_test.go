@@ -113,7 +113,7 @@ func (r *run) step() {
 }
 
 // onExisting keeps an update that only removes from items that do not exist: DynamoDB Local makes one, AWS
-// does not (see TestKnownDifferences).
+// does not (see OnlyRemoves in package expr).
 func onExisting(update object) {
 	source, ok := update["UpdateExpression"].(string)
 	if ok && !strings.Contains(source, "SET") && !strings.Contains(source, "ADD") {
@@ -201,7 +201,7 @@ func (r *run) query() {
 
 // freeReads takes away the cost of a page on which nothing was read: DynamoDB Local counts nothing, AWS the
 // least that a read takes. Source: DynamoDB developer guide, "Read and write operations". What the embedded
-// engine counts is held in TestCapacityIsCountedAsDocumented.
+// engine counts is held in TestCapacityFollowsTheDocumentedRules.
 func freeReads(a answer) {
 	if a.Body["ConsumedCapacity"] != nil && fmt.Sprint(a.Body["ScannedCount"]) == "0" {
 		delete(a.Body, "ConsumedCapacity")
