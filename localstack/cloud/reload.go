@@ -254,7 +254,7 @@ func (c *Cloud) ofTheCloud(changed []string) []string {
 	var files []string
 	for _, file := range changed {
 		root, path := moduleOf(filepath.Dir(file))
-		if path != module || file == c.config.Template {
+		if path != module || filepath.Ext(file) != ".go" {
 			continue
 		}
 		if rest, err := filepath.Rel(root, file); err == nil && strings.HasPrefix(filepath.ToSlash(rest), "localstack/") {

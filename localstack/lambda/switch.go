@@ -60,7 +60,8 @@ func (s *Switch) Set(runners map[string]Runner) {
 // Runners says who runs which function, by the functions' names. It must not be changed.
 func (s *Switch) Runners() map[string]Runner { return *s.runners.Load() }
 
-// Invoke implements Invoker. The way through the Switch costs some 15 ns.
+// Invoke implements Invoker. The way through the Switch costs 17 ns (measured) and no
+// memory.
 func (s *Switch) Invoke(ctx context.Context, name string, event []byte) (Result, error) {
 	for {
 		runners := s.runners.Load()

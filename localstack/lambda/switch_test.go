@@ -102,3 +102,21 @@ func TestSwitchLosesNothing(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// BenchmarkSwitch measures the way to a runner and back; BenchmarkNoSwitch is the same without it.
+func BenchmarkSwitch(b *testing.B) {
+	s := lambda.NewSwitch()
+	s.Set(map[string]lambda.Runner{"Fn": &runner{}})
+	b.ReportAllocs()
+	for b.Loop() {
+		_, _ = s.Invoke(b.Context(), "Fn", nil)
+	}
+}
+
+func BenchmarkNoSwitch(b *testing.B) {
+	var r lambda.Runner = &runner{}
+	b.ReportAllocs()
+	for b.Loop() {
+		_, _ = r.Invoke(b.Context(), "Fn", nil)
+	}
+}
