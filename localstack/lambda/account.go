@@ -14,39 +14,60 @@ import (
 
 // account is what invocations of all functions share: the concurrency quota and the end.
 type account struct {
-	limit int
+	unreserved quota // of the functions that reserve nothing
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards what follows, and the quotas
 	running int
 	closed  bool
 	idle    chan struct{} // closed once closed is set and nothing is running
 }
 
-func newAccount(limit int) *account {
+// quota bounds invocations at a time. Guarded by account.mu.
+type quota struct{ limit, running int }
+
+// newAccount shares the concurrency of an account out to functions: what they reserve is theirs alone,
+// what is left is for all others.
+// Source: Lambda developer guide, "Configuring reserved concurrency for a function".
+func newAccount(limit int, functions []Function) *account {
 	if limit == 0 {
 		limit = DefaultConcurrent
 	}
-	return &account{limit: limit, idle: make(chan struct{})}
+	for _, f := range functions {
+		if f.ReservedConcurrency != nil {
+			limit -= *f.ReservedConcurrency
+		}
+	}
+	return &account{unreserved: quota{limit: limit}, idle: make(chan struct{})}
+}
+
+// quota is the function's own one, or the one that it shares.
+func (a *account) quota(f Function) *quota {
+	if f.ReservedConcurrency == nil {
+		return &a.unreserved
+	}
+	return &quota{limit: *f.ReservedConcurrency}
 }
 
 // enter counts an invocation in, or says why it may not run.
-func (a *account) enter() error {
+func (a *account) enter(q *quota) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
 	case a.closed:
 		return ErrClosed
-	case a.running >= a.limit:
+	case q.running >= q.limit:
 		return ErrThrottled
 	}
+	q.running++
 	a.running++
 	return nil
 }
 
 // leave counts an invocation out.
-func (a *account) leave() {
+func (a *account) leave(q *quota) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	q.running--
 	a.running--
 	if a.closed && a.running == 0 {
 		close(a.idle)
@@ -104,14 +125,17 @@ func (o Options) deploy(f Function) (deployed, error) {
 	}, nil
 }
 
-// meter counts an invocation as it is billed: in milliseconds, rounded up.
+// meter counts an invocation as it is billed: in milliseconds, rounded up. The initialization before
+// the first one is billed with it.
 // Source: aws.amazon.com/lambda/pricing, duration.
 func (d *deployed) meter(took time.Duration, result Result) {
-	d.milliseconds.Add(int64((took + time.Millisecond - 1) / time.Millisecond))
+	d.milliseconds.Add(billed(took))
 	if result.FunctionError != "" {
 		d.errors.Add(1)
 	}
 }
+
+func billed(took time.Duration) int64 { return int64((took + time.Millisecond - 1) / time.Millisecond) }
 
 // admissible checks what can be known of an invocation before it takes a place.
 func admissible(known bool, name string, event []byte) error {

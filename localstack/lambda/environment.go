@@ -35,6 +35,8 @@ type environment struct {
 	task         *task       // while busy
 	last         *task       // the last one it was given
 	began        time.Time
+	retry        bool // it follows one that did not become ready
+	frozen       bool
 	initTimer    *time.Timer // nil until started
 	idleTimer    *time.Timer
 	limit        *time.Timer // of the last task
@@ -94,9 +96,34 @@ func (e *environment) started(p *os.Process) {
 	e.process = p
 	switch e.state {
 	case starting:
-		e.began = time.Now()
-		e.initTimer = time.AfterFunc(f.options.InitTimeout, func() { f.initLate(e) })
+		e.initTimer = time.AfterFunc(e.initLimit(), func() { f.initLate(e) })
+	case idle:
+		e.freeze()
 	case dead:
 		f.kill(e)
+	}
+}
+
+// initLimit bounds the time until it asks for its first task.
+func (e *environment) initLimit() time.Duration {
+	if e.retry {
+		return e.fleet.Timeout
+	}
+	return e.fleet.options.InitTimeout
+}
+
+// freeze stops the process until thaw: on AWS, nothing runs between invocations. It costs some
+// microseconds. fleet.mu is held.
+func (e *environment) freeze() {
+	if e.process != nil { // else started comes back to it
+		e.frozen = freeze(e.process)
+	}
+}
+
+// thaw lets a frozen process go on. fleet.mu is held.
+func (e *environment) thaw() {
+	if e.frozen {
+		thaw(e.process)
+		e.frozen = false
 	}
 }

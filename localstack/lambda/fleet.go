@@ -1,6 +1,7 @@
 package lambda
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,8 +15,9 @@ type task struct {
 	id    string
 	trace string // root of its trace, "" to make one of the id
 	event []byte
-	start time.Time    // when an environment took it
-	done  chan outcome // of capacity 1, so that nobody needs to wait for it
+	start time.Time     // when an environment took it
+	init  time.Duration // of the environment, if this is its first task
+	done  chan outcome  // of capacity 1, so that nobody needs to wait for it
 }
 
 // outcome is a result, or why the platform has none.
@@ -29,12 +31,16 @@ type outcome struct {
 //	starting, answered ──next──► idle ──task──► busy ──response, error──► answered
 //	                   └──next, with a task waiting──► busy
 //
+// An idle environment is frozen. One that does not become ready is followed by another, which has the
+// rest of the function's time-out to do so.
+//
 // Each state may end in dead: by a time-out, by idleness, by the process's own end. Whichever environment is free first takes the oldest task, so a task
 // that made one start may be taken by another.
 type fleet struct {
 	deployed
 	options ProcessOptions
 	account *account
+	quota   *quota
 	starter *starter
 	log     *slog.Logger
 	binary  string
@@ -50,6 +56,8 @@ type fleet struct {
 	// Environments on their way to ask for a task: starting, or answered, which is over within the
 	// time-out. Tasks wait for them rather than start more.
 	coming int
+	// retries is how many of the next environments follow one that did not become ready.
+	retries int
 }
 
 // submit hands a task to a free environment, or queues it and starts one if need be.
@@ -78,22 +86,33 @@ func (f *fleet) withdraw(t *task) {
 	defer f.mu.Unlock()
 	if i := slices.Index(f.waiting, t); i >= 0 {
 		f.waiting = slices.Delete(f.waiting, i, i+1)
-		f.account.leave()
+		f.account.leave(f.quota)
 	}
 }
 
 // assign gives a task to an environment that waits for one. f.mu is held.
 func (f *fleet) assign(e *environment, t *task) {
 	t.start = time.Now()
+	left := f.Timeout
+	if e.last == nil {
+		if t.init = t.start.Sub(e.began); e.retry {
+			t.start, t.init, left = e.began, 0, f.Timeout-t.init
+		}
+	}
+	e.thaw()
 	e.state, e.task, e.last = busy, t, t
-	e.limit = time.AfterFunc(f.Timeout, func() { f.late(e, t) })
+	e.limit = time.AfterFunc(left, func() { f.late(e, t) })
+	f.log.Debug("START", "request_id", t.id)
 	e.work <- t // never blocks: of capacity 1, and filled for a waiting environment only
 }
 
 // grow starts environments for the tasks that are not provided for. f.mu is held.
 func (f *fleet) grow() {
 	for !f.closed && len(f.waiting) > f.coming && len(f.all) < f.options.Environments {
-		e := &environment{fleet: f, work: make(chan *task, 1)}
+		e := &environment{fleet: f, work: make(chan *task, 1), began: time.Now(), retry: f.retries > 0}
+		if e.retry {
+			f.retries--
+		}
 		if f.all == nil {
 			f.all = map[*environment]struct{}{}
 		}
@@ -124,6 +143,7 @@ func (f *fleet) next(e *environment) bool {
 		return true
 	}
 	e.state = idle
+	e.freeze()
 	f.idle = append(f.idle, e)
 	e.idleTimer = time.AfterFunc(f.options.IdleAfter, func() { f.reap(e) })
 	return true
@@ -160,6 +180,7 @@ func (f *fleet) answer(e *environment, id string, result Result) bool {
 	t := e.task
 	e.state, e.task = answered, nil
 	f.coming++
+	f.report(e, t, result)
 	f.finish(t, outcome{result: result})
 	return true
 }
@@ -186,6 +207,7 @@ func (f *fleet) late(e *environment, t *task) {
 	switch {
 	case e.task == t:
 		e.task = nil
+		f.report(e, t, timedOut(f.Timeout))
 		f.kill(e)
 		f.finish(t, outcome{result: timedOut(f.Timeout)})
 	case e.state == answered && e.last == t:
@@ -207,7 +229,7 @@ func (f *fleet) initLate(e *environment) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if e.state == starting {
-		e.initFailure = timedOut(f.options.InitTimeout)
+		e.initFailure = timedOut(e.initLimit())
 		f.kill(e)
 		f.failStart(e, nil)
 	}
@@ -245,15 +267,24 @@ func (f *fleet) gone(e *environment, exit error) {
 	case busy:
 		t := e.task
 		e.task = nil
+		f.report(e, t, exited(t, exit))
 		f.finish(t, outcome{result: exited(t, exit)})
 	}
 	f.grow() // there is room for another
 }
 
-// failStart lets the oldest waiting task fail for an environment that did not become ready: what
-// waits for a start must not wait for ever for one that cannot succeed. f.mu is held.
+// failStart lets another environment follow one that did not become ready, and if it was that other
+// one already, lets the oldest waiting task fail: what waits for a start must not wait for ever for one
+// that cannot succeed. f.mu is held.
+// Source: Lambda developer guide, "Understanding the Lambda execution environment lifecycle", failures
+// during the Init phase.
 func (f *fleet) failStart(e *environment, exit error) {
 	if len(f.waiting) == 0 {
+		return
+	}
+	if !e.retry && e.startFailure == nil {
+		f.retries++ // grow follows, when the process has ended
+		f.log.Warn("function did not start, and is started again", "ms", milliseconds(time.Since(e.began)), "error_message", e.initFailure.ErrorMessage, "exit", exit)
 		return
 	}
 	t := f.waiting[0]
@@ -273,11 +304,24 @@ func (f *fleet) failStart(e *environment, exit error) {
 func (f *fleet) finish(t *task, o outcome) {
 	if o.err == nil {
 		o.result.RequestID = t.id
-		f.meter(time.Since(t.start), o.result)
+		f.meter(t.init+time.Since(t.start), o.result)
 	}
 	t.done <- o
-	f.account.leave()
+	f.account.leave(f.quota)
 }
+
+// report tells of an invocation what the last line of Lambda's log about it does. f.mu is held.
+// Source: Lambda developer guide, "Log and monitor Go Lambda functions".
+func (f *fleet) report(e *environment, t *task, result Result) {
+	if !f.log.Enabled(context.Background(), slog.LevelDebug) {
+		return
+	}
+	took := time.Since(t.start)
+	f.log.Debug("REPORT", "request_id", t.id, "ms", milliseconds(took), "billed_ms", billed(t.init+took), "init_ms", milliseconds(t.init),
+		"memory_mb", f.MemoryMB, "max_memory_mb", peakMemory(e.process)>>20, "error_type", result.ErrorType)
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // exited is the result of a function whose process ended. The text is that of the Lambda runtime
 // interface emulator.

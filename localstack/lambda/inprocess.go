@@ -3,6 +3,7 @@ package lambda
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -27,12 +28,14 @@ type InProcess struct {
 type inProcess struct {
 	deployed
 	handler awslambda.Handler
+	quota   *quota
+	log     *slog.Logger
 }
 
 // NewInProcess builds every function once. registry maps folders to constructors; connect gives
 // a function, by its name, what it makes its SDK clients of and what it fetches with.
 func NewInProcess(o Options, registry map[string]function.Constructor, connect func(name string) (aws.Config, *http.Client)) (*InProcess, error) {
-	p := &InProcess{account: newAccount(o.Concurrent), functions: map[string]*inProcess{}}
+	p := &InProcess{account: newAccount(o.Concurrent, o.Functions), functions: map[string]*inProcess{}}
 	p.life, p.end = context.WithCancelCause(context.Background())
 	for _, f := range o.Functions {
 		build := registry[f.Folder]
@@ -45,17 +48,18 @@ func NewInProcess(o Options, registry map[string]function.Constructor, connect f
 		}
 		env := variables(d.Function, o.Region)
 		cfg, client := connect(f.Name)
+		log := o.Log.With("function", f.Name)
 		handler, err := build(function.Env{
 			Getenv: func(key string) string { return env[key] },
 			AWS:    cfg,
 			HTTP:   client,
 			Now:    o.Now,
-			Log:    o.Log.With("function", f.Name),
+			Log:    log,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("function %s cannot start: %w", f.Name, err)
 		}
-		p.functions[f.Name] = &inProcess{deployed: d, handler: handler}
+		p.functions[f.Name] = &inProcess{deployed: d, handler: handler, quota: p.account.quota(f), log: log}
 	}
 	return p, nil
 }
@@ -70,7 +74,7 @@ func (p *InProcess) Invoke(ctx context.Context, name string, event []byte) (Resu
 	if err := admissible(f != nil, name, event); err != nil {
 		return Result{}, err
 	}
-	if err := p.account.enter(); err != nil {
+	if err := p.account.enter(f.quota); err != nil {
 		return Result{}, fmt.Errorf("invoke %s: %w", name, err)
 	}
 	f.invocations.Add(1)
@@ -82,7 +86,7 @@ func (p *InProcess) Invoke(ctx context.Context, name string, event []byte) (Resu
 	}
 	i.ctx = run
 	go func() {
-		defer p.account.leave()
+		defer p.account.leave(f.quota)
 		defer cancel()
 		function.GrowStack()
 		i.run(event)
@@ -161,8 +165,13 @@ func (i *invocation) wait() Result {
 
 // finish meters the invocation and completes its result.
 func (i *invocation) finish(result Result) Result {
-	i.function.meter(time.Since(i.start), result)
+	took := time.Since(i.start)
+	i.function.meter(took, result)
 	result.RequestID = i.id
+	if i.function.log.Enabled(i.ctx, slog.LevelDebug) {
+		i.function.log.DebugContext(i.ctx, "REPORT", "request_id", i.id, "ms", milliseconds(took), "billed_ms", billed(took),
+			"memory_mb", i.function.MemoryMB, "error_type", result.ErrorType)
+	}
 	return result
 }
 

@@ -30,7 +30,9 @@ func (h handler) Invoke(ctx context.Context, event []byte) ([]byte, error) { ret
 // inProcess runs one function Fn with a time-out of two seconds.
 func inProcess(t testing.TB, o lambda.Options, h handler) *lambda.InProcess {
 	t.Helper()
-	o.Functions = []lambda.Function{{Name: "Fn", Folder: "fn", Timeout: 2 * time.Second}}
+	if o.Functions == nil {
+		o.Functions = []lambda.Function{{Name: "Fn", Folder: "fn", Timeout: 2 * time.Second}}
+	}
 	o.Region, o.Account, o.Now = "us-east-1", "000000000000", time.Now
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -215,6 +217,44 @@ func TestConcurrencyIsBounded(t *testing.T) {
 		if _, err := p.Invoke(t.Context(), "Fn", nil); err != nil {
 			t.Errorf("Invoke after the others = %v", err)
 		}
+	})
+}
+
+// Source: Lambda developer guide, "Configuring reserved concurrency for a function".
+func TestReservedConcurrency(t *testing.T) {
+	two, none := 2, 0
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		p := inProcess(t, lambda.Options{Concurrent: 3, Functions: []lambda.Function{
+			{Name: "Reserved", Folder: "fn", ReservedConcurrency: &two}, {Name: "Off", Folder: "fn", ReservedConcurrency: &none},
+			{Name: "A", Folder: "fn"}, {Name: "B", Folder: "fn"},
+		}}, func(context.Context, []byte) ([]byte, error) { <-release; return nil, nil })
+		for _, test := range []struct {
+			function  string
+			throttled bool
+		}{
+			{"Off", true},
+			{"A", false}, // the only one that is not reserved
+			{"B", true},
+			{"Reserved", false},
+			{"Reserved", false},
+			{"Reserved", true},
+		} {
+			failed := make(chan error, 1)
+			go func() { _, err := p.Invoke(t.Context(), test.function, nil); failed <- err }()
+			synctest.Wait()
+			select {
+			case err := <-failed:
+				if !test.throttled || !errors.Is(err, lambda.ErrThrottled) {
+					t.Errorf("Invoke of %s = %v", test.function, err)
+				}
+			default:
+				if test.throttled {
+					t.Errorf("%s runs, and should be throttled", test.function)
+				}
+			}
+		}
+		close(release)
 	})
 }
 

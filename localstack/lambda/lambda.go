@@ -22,10 +22,13 @@ type Function struct {
 	// MakeTarget builds the binary, if the folder's Makefile does: SAM's build method makefile.
 	MakeTarget string
 	// At is where the template gives the code, as in template.yaml:17, for errors; may be empty.
-	At       string
-	Env      map[string]string
-	Timeout  time.Duration // of one invocation, 0 for DefaultTimeout
-	MemoryMB int           // 0 for DefaultMemoryMB; told to the function, not enforced
+	At  string
+	Env map[string]string
+	// ReservedConcurrency is how many invocations run at a time, from a share of the account's that is
+	// this function's alone; 0 lets none run, nil takes part in what is not reserved.
+	ReservedConcurrency *int
+	Timeout             time.Duration // of one invocation, 0 for DefaultTimeout
+	MemoryMB            int           // 0 for DefaultMemoryMB; told to the function, not enforced
 }
 
 // Result is what came of an invocation.

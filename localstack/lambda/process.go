@@ -40,8 +40,7 @@ const (
 	DefaultEnvironments = 32
 	DefaultIdleAfter    = 5 * time.Minute
 	// Source: Lambda developer guide, "Understanding the Lambda execution environment lifecycle",
-	// Init phase. On AWS the initialization is then tried once more within the invocation; here the
-	// invocation fails.
+	// Init phase.
 	DefaultInitTimeout = 10 * time.Second
 )
 
@@ -51,7 +50,9 @@ const (
 // it lives, and ends when it has been idle, crashes, or takes too long. None is started ahead, and
 // none survives Close or, on Linux, the death of this process.
 //
-// The processes are not frozen between invocations, and memory and processor are not limited.
+// A process is frozen between invocations, where the system has signals for it: what a handler left
+// running makes no progress, as on AWS. An initialization that fails, or takes longer than InitTimeout,
+// is tried once more within the invocation and its time-out. Memory and processor are not limited.
 type Process struct {
 	account *account
 	fleets  map[string]*fleet
@@ -85,11 +86,11 @@ func NewProcess(ctx context.Context, o Options, po ProcessOptions) (*Process, er
 			return nil, err
 		}
 	}
-	p := &Process{account: newAccount(o.Concurrent), fleets: map[string]*fleet{}, starter: newStarter()}
+	p := &Process{account: newAccount(o.Concurrent, o.Functions), fleets: map[string]*fleet{}, starter: newStarter()}
 	for _, d := range functions {
 		binary := binaries[d.Name]
 		p.fleets[d.Name] = &fleet{
-			deployed: d, options: po, account: p.account, starter: p.starter,
+			deployed: d, options: po, account: p.account, quota: p.account.quota(d.Function), starter: p.starter,
 			log: o.Log.With("function", d.Name), binary: binary,
 			env: processVariables(d.Function, o.Region, po, filepath.Dir(binary)),
 		}
@@ -124,7 +125,7 @@ func (p *Process) Invoke(ctx context.Context, name string, event []byte) (Result
 	if err := admissible(f != nil, name, event); err != nil {
 		return Result{}, err
 	}
-	if err := p.account.enter(); err != nil {
+	if err := p.account.enter(f.quota); err != nil {
 		return Result{}, fmt.Errorf("invoke %s: %w", name, err)
 	}
 	t := &task{id: newRequestID(), trace: caller.Invocation(ctx), event: event, done: make(chan outcome, 1)}

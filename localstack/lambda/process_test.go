@@ -186,12 +186,13 @@ func TestProcessInit(t *testing.T) {
 		errorType string
 		message   string
 	}{
-		"a crash fails the invocation":    {map[string]string{"EXIT": "1"}, 0, "Runtime.ExitError", "exit status 1"},
-		"an end fails the invocation":     {map[string]string{"EXIT": "0"}, 0, "Runtime.ExitError", "exit status 0"},
-		"a slow one fails the invocation": {nil, 200 * time.Millisecond, "Sandbox.Timedout", "after 0.20 seconds"},
+		"a crash fails the invocation": {map[string]string{"EXIT": "1"}, 0, "Runtime.ExitError", "exit status 1"},
+		"an end fails the invocation":  {map[string]string{"EXIT": "0"}, 0, "Runtime.ExitError", "exit status 0"},
+		// It is tried again with the function's own time-out.
+		"a slow one fails the invocation": {nil, 200 * time.Millisecond, "Sandbox.Timedout", "after 0.30 seconds"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := process(t, lambda.Options{Functions: []lambda.Function{{Name: "Fn", Folder: "functions/mute", Env: test.env}}},
+			p := process(t, lambda.Options{Functions: []lambda.Function{{Name: "Fn", Folder: "functions/mute", Env: test.env, Timeout: 300 * time.Millisecond}}},
 				lambda.ProcessOptions{InitTimeout: test.timeout})
 			for range 2 {
 				if _, result := invoke(t, p, `{}`); result.ErrorType != test.errorType || !strings.Contains(result.ErrorMessage, test.message) {
@@ -199,6 +200,68 @@ func TestProcessInit(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Source: Lambda developer guide, "Understanding the Lambda execution environment lifecycle", failures
+// during the Init phase.
+func TestProcessInitIsTriedAgain(t *testing.T) {
+	p := process(t, lambda.Options{Functions: []lambda.Function{{Name: "Fn", Folder: "functions/tiny", Timeout: time.Minute,
+		Env: map[string]string{"FAIL_ONCE": filepath.Join(t.TempDir(), "failed")}}}}, lambda.ProcessOptions{})
+	if a, result := invoke(t, p, `{"do":"echo","text":"here"}`); a.Text != "here" {
+		t.Errorf("result = %+v, want that of the second environment", result)
+	}
+}
+
+// What a handler left running makes no progress between invocations.
+// Source: Lambda developer guide, "Understanding the Lambda execution environment lifecycle".
+func TestProcessIsFrozenBetweenInvocations(t *testing.T) {
+	p := process(t, lambda.Options{}, lambda.ProcessOptions{})
+	first, _ := invoke(t, p, `{"do":"echo"}`)
+	for range 20 {
+		awaitState(t, first.PID, "T (stopped)")
+		if a, result := invoke(t, p, `{"do":"echo","text":"again"}`); a.PID != first.PID || a.Text != "again" {
+			t.Fatalf("result = %+v, want the same environment's", result)
+		}
+	}
+}
+
+// awaitState returns when the kernel says that a process is in a state.
+func awaitState(t *testing.T, pid int, state string) {
+	t.Helper()
+	again := time.NewTicker(time.Millisecond) // nothing tells that somebody else's child has stopped
+	defer again.Stop()
+	late := time.After(20 * time.Second)
+	for {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(status), "State:\t"+state) {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-late:
+			t.Fatalf("process %d is not %s:\n%s", pid, state, status)
+		}
+	}
+}
+
+// What Lambda's log says of each invocation is there at the level DEBUG.
+func TestProcessReports(t *testing.T) {
+	var log safeBuffer
+	p := process(t, lambda.Options{Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}, lambda.ProcessOptions{})
+	_, first := invoke(t, p, `{"do":"echo"}`)
+	_, second := invoke(t, p, `{"do":"error","text":"no"}`)
+	for _, want := range []string{
+		"START function=Fn request_id=" + first.RequestID,
+		`REPORT function=Fn request_id=` + first.RequestID + ` ms=[0-9.]+ billed_ms=[0-9]+ init_ms=[1-9][0-9.]* memory_mb=256 max_memory_mb=[1-9][0-9]* error_type=""`,
+		`REPORT function=Fn request_id=` + second.RequestID + ` ms=[0-9.]+ billed_ms=[0-9]+ init_ms=0 memory_mb=256 max_memory_mb=[1-9][0-9]* error_type=errorString`,
+	} {
+		if !regexp.MustCompile(want).MatchString(log.String()) {
+			t.Errorf("log lacks %s:\n%s", want, log.String())
+		}
 	}
 }
 

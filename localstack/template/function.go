@@ -31,11 +31,14 @@ func (r *reader) readFunction(res *resource, p *node) error {
 		return err
 	}
 	// Defaults: Lambda's. Source: Lambda API reference, CreateFunction.
-	timeout, err := r.functionNumber(res, p, "Timeout", 3)
+	timeout, err := r.functionNumber(res, p, "Timeout", 3, 1, 900)
 	if err != nil {
 		return err
 	}
-	if f.MemoryMB, err = r.functionNumber(res, p, "MemorySize", 128); err != nil {
+	if f.MemoryMB, err = r.functionNumber(res, p, "MemorySize", 128, 128, 10_240); err != nil {
+		return err
+	}
+	if err := r.readReserved(&f, res, p); err != nil {
 		return err
 	}
 	f.Timeout = seconds(timeout)
@@ -75,7 +78,8 @@ func (r *reader) functionText(res *resource, p *node, name string) (string, *nod
 	return *n.scalar, n, nil
 }
 
-func (r *reader) functionNumber(res *resource, p *node, name string, otherwise int) (int, error) {
+// functionNumber is a property that is an integer, from least to most.
+func (r *reader) functionNumber(res *resource, p *node, name string, otherwise, least, most int) (int, error) {
 	text, n, err := r.functionText(res, p, name)
 	if err != nil || text == "" {
 		return otherwise, err
@@ -84,7 +88,34 @@ func (r *reader) functionNumber(res *resource, p *node, name string, otherwise i
 	if err != nil {
 		return 0, n.fail("%s must be an integer, not %q", name, text)
 	}
+	if i < least || i > most {
+		return 0, n.fail("%s must be %d to %d, not %d", name, least, most, i)
+	}
 	return i, nil
+}
+
+// readReserved reads what concurrency a function has for itself. AWS leaves at least 100 to the
+// functions that have none. Source: Lambda API reference, PutFunctionConcurrency.
+func (r *reader) readReserved(f *lambda.Function, res *resource, p *node) error {
+	const name, most = "ReservedConcurrentExecutions", lambda.DefaultConcurrent - 100
+	n, err := r.functionProperty(res, p, name)
+	if err != nil || n == nil {
+		return err
+	}
+	reserved, err := r.functionNumber(res, p, name, 0, 0, most)
+	if err != nil {
+		return err
+	}
+	f.ReservedConcurrency = &reserved
+	for _, other := range r.stack.Functions {
+		if other.ReservedConcurrency != nil {
+			reserved += *other.ReservedConcurrency
+		}
+	}
+	if reserved > most {
+		return n.fail("the functions reserve %d concurrent executions: of an account's %d they may reserve %d", reserved, lambda.DefaultConcurrent, most)
+	}
+	return nil
 }
 
 // runtimes are those of Go functions, with why AWS does not make functions of them any more.

@@ -36,6 +36,11 @@ func TestRefusedAtEveryDepth(t *testing.T) {
 
 		{"destination of successes", mapping("StartingPosition: LATEST\n      DestinationConfig:\n        OnSuccess: {} #!", stream), "does not know OnSuccess"},
 		{"destination elsewhere", mapping("StartingPosition: LATEST\n      DestinationConfig:\n        OnFailure:\n          Destination: arn:aws:sns:us-east-1:000000000000:topic #!", stream), "no SQS queue of this template"},
+		{"timeout too long", code("CodeUri: functions/work\n      Timeout: 901 #!"), "Timeout must be 1 to 900"},
+		{"memory too small", code("CodeUri: functions/work\n      MemorySize: 64 #!"), "MemorySize must be 128 to 10240"},
+		{"all reserved", code("CodeUri: functions/work\n      ReservedConcurrentExecutions: 901 #!"), "ReservedConcurrentExecutions must be 0 to 900"},
+		{"too much reserved together", code("CodeUri: functions/work\n      ReservedConcurrentExecutions: 500") +
+			"  More:\n    Type: AWS::Serverless::Function\n    Properties:\n      Runtime: provided.al2023\n      CodeUri: functions/work\n      ReservedConcurrentExecutions: 401 #!\n", "reserve 901"},
 		{"batch too large", mapping("StartingPosition: LATEST\n      BatchSize: 20000 #!", stream), "BatchSize must be 1 to 10000"},
 		{"no parallelization", mapping("StartingPosition: LATEST\n      ParallelizationFactor: 0 #!", stream), "ParallelizationFactor must be 1 to 10"},
 		{"window too long", mapping("StartingPosition: LATEST\n      MaximumBatchingWindowInSeconds: 301 #!", stream), "must be 0 to 300"},

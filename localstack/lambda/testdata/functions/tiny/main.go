@@ -83,4 +83,13 @@ func touch(pipe string, flag int) error {
 	return f.Close()
 }
 
-func main() { lambda.Start(handle) }
+func main() {
+	// The first environment does not become ready.
+	if path := os.Getenv("FAIL_ONCE"); path != "" {
+		if f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL, 0o600); err == nil {
+			_ = f.Close()
+			os.Exit(1)
+		}
+	}
+	lambda.Start(handle)
+}
