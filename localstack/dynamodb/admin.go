@@ -21,6 +21,9 @@ var adminOperations = map[string]func(db *DB, body []byte) ([]byte, error){
 	"DescribeContinuousBackups": (*DB).describeBackups,
 	"UpdateContinuousBackups":   (*DB).updateBackups,
 	"DescribeLimits":            (*DB).describeLimits,
+	"TagResource":               (*DB).tagResource,
+	"UntagResource":             (*DB).untagResource,
+	"ListTagsOfResource":        (*DB).listTags,
 	"DescribeEndpoints":         (*DB).describeEndpoints,
 }
 
@@ -36,6 +39,7 @@ func (db *DB) createTable(body []byte) ([]byte, error) {
 		TableSpec
 		TimeToLiveAttribute       *string // not of CreateTable
 		DeletionProtectionEnabled bool
+		Tags                      []Tag
 	}
 	if err := decode(body, &in); err != nil {
 		return nil, err
@@ -45,6 +49,11 @@ func (db *DB) createTable(body []byte) ([]byte, error) {
 	}
 	s := newSettings(in.TableSpec)
 	s.DeletionProtection = in.DeletionProtectionEnabled
+	if len(in.Tags) > 0 {
+		if err := addTags(&s, in.Tags); err != nil {
+			return nil, err
+		}
+	}
 	t, err := db.create(in.TableSpec, s)
 	if err != nil {
 		return nil, err
@@ -90,13 +99,7 @@ func (db *DB) deleteTable(body []byte) ([]byte, error) {
 // describe is a table's TableDescription. AWS updates ItemCount and TableSizeBytes every six hours
 // or so; here they are counted when they are asked for.
 func (db *DB) describe(t *table, status string) map[string]any {
-	var count, size int64
-	prefix := t.itemPrefix()
-	_ = db.store.Range(prefix, storage.After(prefix), false, func(_, value []byte) bool {
-		n, err := attr.SizeBinary(value)
-		count, size = count+1, size+int64(n)
-		return err == nil
-	})
+	count, size := db.measure(t.itemPrefix())
 	set := t.setting()
 	d := map[string]any{
 		"TableName": t.Spec.TableName, "TableArn": t.arn, "TableId": t.ID, "TableStatus": status,
@@ -114,9 +117,13 @@ func (db *DB) describe(t *table, status string) map[string]any {
 	indexes := func(specs []IndexSpec, global bool) []map[string]any {
 		var all []map[string]any
 		for _, s := range specs {
+			var count, size int64
+			if ix, err := t.index(s.IndexName); err == nil {
+				count, size = db.measure(t.entryPrefix(ix))
+			}
 			ix := map[string]any{
 				"IndexName": s.IndexName, "KeySchema": s.KeySchema, "Projection": s.Projection,
-				"IndexArn": t.arn + "/index/" + s.IndexName, "IndexSizeBytes": 0, "ItemCount": 0,
+				"IndexArn": t.arn + "/index/" + s.IndexName, "IndexSizeBytes": size, "ItemCount": count,
 			}
 			if global {
 				ix["IndexStatus"] = "ACTIVE"
@@ -137,6 +144,16 @@ func (db *DB) describe(t *table, status string) map[string]any {
 		d["LatestStreamLabel"], d["LatestStreamArn"] = t.stream.label, t.stream.arn
 	}
 	return d
+}
+
+// measure counts what is stored behind a prefix: the items of a table or the entries of an index.
+func (db *DB) measure(prefix []byte) (count, size int64) {
+	_ = db.store.Range(prefix, storage.After(prefix), false, func(_, value []byte) bool {
+		n, err := attr.SizeBinary(value)
+		count, size = count+1, size+int64(n)
+		return err == nil
+	})
+	return count, size
 }
 
 func (db *DB) listTables(body []byte) ([]byte, error) {

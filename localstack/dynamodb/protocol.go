@@ -48,8 +48,8 @@ const unsupported = " BatchExecuteStatement CreateBackup CreateGlobalTable Delet
 	" DescribeContributorInsights DescribeExport DescribeGlobalTable DescribeGlobalTableSettings DescribeImport" +
 	" DescribeKinesisStreamingDestination DescribeTableReplicaAutoScaling DisableKinesisStreamingDestination" +
 	" EnableKinesisStreamingDestination ExecuteStatement ExecuteTransaction ExportTableToPointInTime GetResourcePolicy" +
-	" ImportTable ListBackups ListContributorInsights ListExports ListGlobalTables ListImports ListTagsOfResource" +
-	" PutResourcePolicy RestoreTableFromBackup RestoreTableToPointInTime TagResource UntagResource" +
+	" ImportTable ListBackups ListContributorInsights ListExports ListGlobalTables ListImports " +
+	" PutResourcePolicy RestoreTableFromBackup RestoreTableToPointInTime" +
 	" UpdateContributorInsights UpdateGlobalTable UpdateGlobalTableSettings UpdateKinesisStreamingDestination" +
 	" UpdateTableReplicaAutoScaling "
 

@@ -2,6 +2,7 @@ package dynamodb
 
 import (
 	"encoding/json"
+	"reflect"
 	"slices"
 )
 
@@ -11,7 +12,8 @@ type settings struct {
 	BillingMode         string
 	Throughput          Throughput // zero when paid by request
 	DeletionProtection  bool
-	PointInTimeRecovery bool // kept and shown; there are no backups
+	Tags                map[string]string `json:",omitempty"` // never changed in place
+	PointInTimeRecovery bool              // kept and shown; there are no backups
 }
 
 // newSettings are those that a table is made with.
@@ -43,7 +45,7 @@ func (db *DB) change(t *table, edit func(*settings) error) error {
 	if err := edit(&s); err != nil {
 		return err
 	}
-	if s == t.settings {
+	if reflect.DeepEqual(s, t.settings) {
 		return nil
 	}
 	if err := db.save(t, s); err != nil {
