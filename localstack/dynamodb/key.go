@@ -122,7 +122,7 @@ func (t *table) checkKeyValues(s schema, index string, it attr.Item) error {
 		}
 		if v.Text() == "" {
 			if index != "" {
-				return invalid("One or more parameter values are not valid. A value specified for a secondary index key is not supported. The AttributeValue for a key attribute cannot contain an empty string value. IndexName: %s, IndexKey: %s", index, k.Name)
+				return invalid("One or more parameter values are not valid. A value specified for a secondary index key is not supported. The AttributeValue for a key attribute cannot contain an empty %s value. IndexName: %s, IndexKey: %s", kindName(v), index, k.Name)
 			}
 			return emptyKey(v, k.Name)
 		}
@@ -139,11 +139,15 @@ func (t *table) checkKeyValues(s schema, index string, it attr.Item) error {
 
 // emptyKey refuses an empty value of a key.
 func emptyKey(v attr.Value, key string) error {
-	kind := "string"
+	return invalid("One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty %s value. Key: %s", kindName(v), key)
+}
+
+// kindName is how AWS calls the type of a key in these texts.
+func kindName(v attr.Value) string {
 	if v.Type() == attr.B {
-		kind = "binary"
+		return "binary"
 	}
-	return invalid("One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty %s value. Key: %s", kind, key)
+	return "string"
 }
 
 // keyOf is the part of an item that a schema names.
