@@ -2,6 +2,7 @@ package dynamodb
 
 import (
 	"bytes"
+	"cmp"
 	"strconv"
 
 	"github.com/duet-chat/duet/localstack/dynamodb/attr"
@@ -75,7 +76,7 @@ func (r *rangeRead) checkPaths() error {
 	if r.index != nil && r.index.global && r.request.Consistent {
 		return invalid("Consistent reads are not supported on global secondary indexes")
 	}
-	return r.request.checkProjection()
+	return nil
 }
 
 func (r *rangeRead) schema() schema {
@@ -132,10 +133,7 @@ func (db *DB) query(q *request, dst []byte) ([]byte, error) {
 	if err := r.checkFilter(); err != nil {
 		return nil, err
 	}
-	if err := r.checkProjected(); err != nil {
-		return nil, err
-	}
-	if err := r.checkSelect(); err != nil {
+	if err := cmp.Or(q.checkProjection(), r.checkProjected(), r.checkSelect()); err != nil {
 		return nil, err
 	}
 	r.bounds(cond)
@@ -191,10 +189,7 @@ func (db *DB) scan(q *request, dst []byte) ([]byte, error) {
 	if err := r.checkPaths(); err != nil {
 		return nil, err
 	}
-	if err := r.checkProjected(); err != nil {
-		return nil, err
-	}
-	if err := r.checkSelect(); err != nil {
+	if err := cmp.Or(q.checkProjection(), r.checkSelect(), r.checkProjected()); err != nil {
 		return nil, err
 	}
 	r.lower = r.prefix()

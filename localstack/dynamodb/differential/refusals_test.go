@@ -46,6 +46,7 @@ var refusals = []wording{
 	{`Type mismatch for attribute to update|.*The provided starting key is invalid: .*`, `The provided starting key is (?:invalid: |outside query boundaries ).*`, dynalite, false},
 	{`One or more parameter values were invalid: Type mismatch for key`, `The provided key element does not match the schema|One or more parameter values were invalid: Type mismatch for key \w+ expected: [SNB] actual: \w+`, dynalite, false},
 	{`ExpressionAttribute\w+ can only be specified when using expressions.*`, several + `null at '\S*Expression'.*`, apiModel, false},
+	{`The supplied Item contains a null AttributeValue.*|A value provided cannot be converted into a number`, `One or more parameter values were invalid: An string set may not have a null string as a member`, dynalite, false},
 	{`Get Condition for key not in key list`, several + `null at 'transactItems\..*\.get\.key'.*`, apiModel, false},
 	{`.* at ('segment') failed to satisfy constraint: .*`, one + `'-\d+' at ('segment') failed to satisfy constraint: Member must have value greater than or equal to 0`, apiModel, false},
 	{`The number of conditions on the keys is invalid|One of the required keys was not given a value`, `Transaction cancelled, .*ValidationError.*`, "DynamoDB API reference, TransactionCanceledException", true},
