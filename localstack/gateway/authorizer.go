@@ -68,8 +68,6 @@ func (g *Gateway) authorize(ctx context.Context, d *deployment, s *session, head
 	result, err := g.invokeWithin(ctx, function, g.limits.IntegrationTimeout, event)
 	log := g.log.With("function", function, "connection", s.id, "request", requestID)
 	switch {
-	case errors.Is(err, errThrottled):
-		return nil, http.StatusTooManyRequests
 	case err != nil:
 		log.Warn("authorizer could not be run", "error", err)
 		return nil, http.StatusInternalServerError

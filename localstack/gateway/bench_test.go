@@ -17,7 +17,11 @@ const benchMessage = `{"action":"two","ref":"r1","to":"bob","n":17,"seen":41,"te
 func BenchmarkRoundTrip(b *testing.B) {
 	api := chatAPI()
 	api.Routes["two"] = gateway.Route{Function: "fallback", Reply: true}
-	c := startChatAPI(b, api).raw()
+	benchRoundTrip(b, startChatAPI(b, api).raw())
+}
+
+func benchRoundTrip(b *testing.B, c rawConn) {
+	b.Helper()
 	_ = c.SetDeadline(time.Time{})
 	out, in := text(benchMessage), make([]byte, 2+len("fallback"))
 	b.ReportAllocs()
@@ -81,14 +85,14 @@ func (w *discardWriter) Write(p []byte) (int, error) { return len(p), nil }
 
 func startChatAPI(b *testing.B, api gateway.API) *server {
 	b.Helper()
-	return start(b, api, gateway.Options{Invoker: chatFunctions()})
+	return start(b, api, gateway.Options{Invoker: chatFunctions(), Limits: gateway.Limits{NoThrottling: true}})
 }
 
 // benchConnected has one client that reads all that comes.
 func benchConnected(b *testing.B) (*server, string) {
 	b.Helper()
 	connect := record(answer(ok))
-	s := startChat(b, chatFunctions().with("connect", connect.invoke), gateway.Limits{})
+	s := startChat(b, chatFunctions().with("connect", connect.invoke), gateway.Limits{NoThrottling: true})
 	c := s.raw()
 	_ = c.SetDeadline(time.Time{})
 	go func() { _, _ = io.Copy(io.Discard, struct{ io.Reader }{c}) }()

@@ -230,6 +230,7 @@ func (g *Gateway) accept(c *conn) bool {
 		return false
 	}
 	g.connections[c.session.id] = c
+	g.opened.add(c.started)
 	g.meters.connects.Add(1)
 	g.meters.connections.Add(1)
 	return true
@@ -240,6 +241,7 @@ func (g *Gateway) forget(c *conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.connections, c.session.id)
+	g.opened.end(c.started, g.elapsed())
 	g.meters.disconnects.Add(1)
 	g.meters.connections.Add(-1)
 }

@@ -1,10 +1,20 @@
 package gateway
 
-import "fmt"
+import (
+	"fmt"
+
+	"golang.org/x/time/rate"
+)
+
+// route is a Route that is deployed.
+type route struct {
+	Route
+	bucket *rate.Limiter // full at each deployment; nil if only the account's holds
+}
 
 // deployment is the part of an API that can be deployed anew while connections are open.
 type deployment struct {
-	routes     map[string]*Route
+	routes     map[string]*route
 	selection  selection
 	authorizer *Authorizer
 	sources    []identitySource
@@ -12,19 +22,19 @@ type deployment struct {
 
 // newDeployment says what is wrong with an API's description, or makes a deployment of it.
 func (g *Gateway) newDeployment(api API) (*deployment, error) {
-	d := &deployment{routes: make(map[string]*Route, len(api.Routes)), authorizer: api.Authorizer}
+	d := &deployment{routes: make(map[string]*route, len(api.Routes)), authorizer: api.Authorizer}
 	var err error
 	if d.selection, err = parseSelection(api.RouteSelectionExpression); err != nil {
 		return nil, fmt.Errorf("api %q: %w", api.Name, err)
 	}
-	for key, route := range api.Routes {
-		if route.Function == "" {
+	for key, r := range api.Routes {
+		if r.Function == "" {
 			return nil, fmt.Errorf("api %q: route %q has no function", api.Name, key)
 		}
-		if route.Timeout <= 0 || route.Timeout > g.limits.IntegrationTimeout {
-			route.Timeout = g.limits.IntegrationTimeout
+		if r.Timeout <= 0 || r.Timeout > g.limits.IntegrationTimeout {
+			r.Timeout = g.limits.IntegrationTimeout
 		}
-		d.routes[key] = &route
+		d.routes[key] = &route{Route: r, bucket: g.limits.bucket(r.Throttle)}
 	}
 	if a := api.Authorizer; a != nil {
 		if a.Function == "" {
@@ -52,4 +62,4 @@ func (g *Gateway) Deploy(api API) error {
 }
 
 // lifecycle finds the route of $connect or $disconnect; nil if there is none.
-func (g *Gateway) lifecycle(key string) *Route { return g.deployed.Load().routes[key] }
+func (g *Gateway) lifecycle(key string) *route { return g.deployed.Load().routes[key] }

@@ -17,8 +17,12 @@
 //
 //   - A $connect that times out answers 504; a refused or given-up handshake
 //     never runs $disconnect, even when its $connect has run.
-//   - A message beyond Lambda's concurrency gets the frame "Too Many Requests",
-//     such a handshake 429. A $disconnect waits for its turn instead.
+//   - A throttled message gets the frame "Too Many Requests", and its connection
+//     stays open. Throttling is exact; 500 handshakes may come at once. A message
+//     without a route costs the account's allowance only, $disconnect nothing.
+//   - Beyond Lambda's concurrency an invocation is refused, as any other that Lambda
+//     refuses: a message gets "Internal server error", a handshake 500. A
+//     $disconnect waits for its turn instead.
 //   - A message that asks for $connect, $disconnect or $default goes to $default.
 //     A null at the selection's path counts as missing.
 //   - A reply of no or an empty body makes no frame; one of more than 128 KB is
@@ -34,6 +38,6 @@
 //
 // # What is left out
 //
-// Rate limits (admit is their place), access logs, stage variables, API keys,
-// models, IAM authorization, and policies with NotAction, NotResource or Condition.
+// Access logs, stage variables, API keys, models, IAM authorization, and policies
+// with NotAction, NotResource or Condition.
 package gateway

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+	"golang.org/x/time/rate"
 
 	"github.com/duet-chat/duet/localstack/lambda"
 	"github.com/duet-chat/duet/localstack/meter"
@@ -50,6 +51,8 @@ type Route struct {
 	// Reply says that the route has a RouteResponse, so that the body of the
 	// function's response is sent to the client.
 	Reply bool
+	// Throttle is how often the route may be used.
+	Throttle Throttle
 }
 
 // Authorizer is a Lambda authorizer of type REQUEST.
@@ -66,7 +69,7 @@ type Options struct {
 	// Region and Account stand in the method ARN that policies are matched
 	// with; the defaults are us-east-1 and 000000000000.
 	Region, Account string
-	// Now is the clock of events; timeouts run on the process's clock. Default time.Now.
+	// Now is the clock of events and of throttling; timeouts run on the process's clock. Default time.Now.
 	Now func() time.Time
 	// NewID makes connection, request and message ids; each call must give another
 	// one. Default: random, in the shape of AWS's.
@@ -96,14 +99,18 @@ type Gateway struct {
 	epoch     time.Time     // where the monotonic instants of connections start
 	slots     chan struct{} // one per running invocation
 
+	requests       *rate.Limiter // the account's; nil without throttling, like the next one
+	newConnections *rate.Limiter
+
 	// functions is the context of every invocation: they outlive the request or
 	// message that caused them, but not the gateway.
 	functions context.Context
 	cancel    context.CancelFunc
 
-	mu          sync.RWMutex     // guards connections and closed
+	mu          sync.RWMutex     // guards connections, closed and opened
 	connections map[string]*conn // accepted ones only
 	closed      bool
+	opened      openTime
 	running     sync.WaitGroup // readers, invocations, handshakes; added to under mu unless one of them is running
 }
 
@@ -150,6 +157,11 @@ func New(api API, opts Options) (*Gateway, error) {
 	}
 	g.methodARN = "arn:aws:execute-api:" + region + ":" + account + ":" + api.ID + "/" + api.Stage + "/" + connectRoute
 	g.slots = make(chan struct{}, g.limits.Concurrency)
+	if !g.limits.NoThrottling {
+		g.requests = newBucket(float64(g.limits.Requests), g.limits.RequestBurst)
+		g.newConnections = newBucket(float64(g.limits.NewConnections), g.limits.NewConnections)
+	}
+	opts.Meter.Func(meterService, api.Name, "connection_seconds", g.connectionSeconds)
 	g.functions, g.cancel = context.WithCancel(context.Background())
 	return g, nil
 }

@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 const (
@@ -32,10 +34,19 @@ func (g *Gateway) serveHandshake(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer g.running.Done()
+	g.meters.handshakes.Add(1)
 
 	s := g.newSession(r)
-	head := g.newHandshakeHead(r, s)
 	w.Header()["X-Amzn-Requestid"] = []string{g.newID()}
+	var own *rate.Limiter
+	if route := g.lifecycle(connectRoute); route != nil {
+		own = route.bucket
+	}
+	if !g.allows(g.now(), own, g.newConnections, g.requests) {
+		g.refuseHandshake(w, s, http.StatusTooManyRequests)
+		return
+	}
+	head := g.newHandshakeHead(r, s)
 	if d := g.deployed.Load(); d.authorizer != nil {
 		authorizer, status := g.authorize(g.functions, d, s, head)
 		if status != 0 {
@@ -115,14 +126,13 @@ func (g *Gateway) connect(ctx context.Context, s *session, head handshakeHead) (
 	result, err := g.invokeWithin(ctx, route.Function, route.Timeout, s.connectEvent(requestID, g.now(), head))
 	log := g.log.With("route", connectRoute, "function", route.Function, "connection", s.id, "request", requestID)
 	switch {
-	case errors.Is(err, errThrottled):
-		return "", http.StatusTooManyRequests
 	case errors.Is(err, errIntegrationTimeout):
 		log.Warn("function timed out")
 		return "", http.StatusGatewayTimeout
 	case err != nil:
+		// Lambda has refused the invocation: see "Handling Lambda errors with an API Gateway API".
 		log.Warn("function could not be run", "error", err)
-		return "", http.StatusBadGateway
+		return "", http.StatusInternalServerError
 	case result.FunctionError != "":
 		log.Warn("function failed", "errorType", result.ErrorType)
 		return "", http.StatusBadGateway

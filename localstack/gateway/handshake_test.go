@@ -39,17 +39,18 @@ func TestConnectAnswerDecidesHandshake(t *testing.T) {
 		status  int
 		body    string
 	}{
-		"400 passes through":     {answer(`{"statusCode":400}`), 400, `{"message":"Bad Request"}`},
-		"401 passes through":     {answer(`{"statusCode":401,"body":"why"}`), 401, `{"message":"Unauthorized"}`},
-		"403 passes through":     {answer(`{"statusCode":403}`), 403, `{"message":"Forbidden"}`},
-		"501 passes through":     {answer(`{"statusCode":501}`), 501, `{"message":"Not Implemented"}`},
-		"function error":         {failing("errorString", "no"), 502, `{"message":"Internal server error"}`},
-		"function cannot be run": {nil, 502, `{"message":"Internal server error"}`},
-		"null":                   {answer(`null`), 502, `{"message":"Internal server error"}`},
-		"no status":              {answer(`{}`), 502, `{"message":"Internal server error"}`},
-		"unknown key":            {answer(`{"statusCode":200,"Data":1}`), 502, `{"message":"Internal server error"}`},
-		"status out of range":    {answer(`{"statusCode":101}`), 502, `{"message":"Internal server error"}`},
-		"header injection":       {answer(`{"statusCode":200,"headers":{"sec-websocket-protocol":"a\r\nX: y"}}`), 502, `{"message":"Internal server error"}`},
+		"301 passes through":  {answer(`{"statusCode":301}`), 301, `{"message":"Moved Permanently"}`},
+		"400 passes through":  {answer(`{"statusCode":400}`), 400, `{"message":"Bad Request"}`},
+		"401 passes through":  {answer(`{"statusCode":401,"body":"why"}`), 401, `{"message":"Unauthorized"}`},
+		"403 passes through":  {answer(`{"statusCode":403}`), 403, `{"message":"Forbidden"}`},
+		"501 passes through":  {answer(`{"statusCode":501}`), 501, `{"message":"Not Implemented"}`},
+		"function error":      {failing("errorString", "no"), 502, `{"message":"Internal server error"}`},
+		"Lambda refuses":      {nil, 500, `{"message":"Internal server error"}`},
+		"null":                {answer(`null`), 502, `{"message":"Internal server error"}`},
+		"no status":           {answer(`{}`), 502, `{"message":"Internal server error"}`},
+		"unknown key":         {answer(`{"statusCode":200,"Data":1}`), 502, `{"message":"Internal server error"}`},
+		"status out of range": {answer(`{"statusCode":101}`), 502, `{"message":"Internal server error"}`},
+		"header injection":    {answer(`{"statusCode":200,"headers":{"sec-websocket-protocol":"a\r\nX: y"}}`), 502, `{"message":"Internal server error"}`},
 		"timeout": {func(ctx context.Context, _ []byte) (lambda.Result, error) {
 			<-ctx.Done()
 			return lambda.Result{}, ctx.Err()
@@ -289,6 +290,7 @@ func TestAuthorizerEventAndContext(t *testing.T) {
 func TestRequestsThatAreNoHandshake(t *testing.T) {
 	s := startChat(t, chatFunctions(), gateway.Limits{})
 	const upgrade = "Connection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\nSec-WebSocket-Version: 13\r\n"
+	const key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 	for name, test := range map[string]struct {
 		request string
 		status  int
@@ -300,8 +302,9 @@ func TestRequestsThatAreNoHandshake(t *testing.T) {
 		"bad key":     {"GET /prod HTTP/1.1\r\nHost: h\r\n" + upgrade + "Sec-WebSocket-Key: abc\r\n\r\n", 400},
 		"other stage": {"GET /dev HTTP/1.1\r\nHost: h\r\n\r\n", 403},
 		"deeper path": {"GET /prod/x HTTP/1.1\r\nHost: h\r\n\r\n", 403},
-		"long URL":    {"GET /prod?" + strings.Repeat("x", 4096) + " HTTP/1.1\r\nHost: h\r\n\r\n", 414},
-		"good":        {"GET /prod/ HTTP/1.1\r\nHost: h\r\n" + upgrade + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", 101},
+		"long URL":    {"GET /prod?" + strings.Repeat("x", 4096-5) + " HTTP/1.1\r\nHost: h\r\n" + upgrade + key, 414},
+		"longest URL": {"GET /prod?" + strings.Repeat("x", 4096-6) + " HTTP/1.1\r\nHost: h\r\n" + upgrade + key, 101},
+		"good":        {"GET /prod/ HTTP/1.1\r\nHost: h\r\n" + upgrade + key, 101},
 	} {
 		t.Run(name, func(t *testing.T) {
 			conn, err := net.Dial("tcp", s.host)

@@ -66,7 +66,7 @@ func TestIdleConnectionsAreCheap(t *testing.T) {
 	}
 	const budget = 20 << 10
 	api := guarded()
-	s := start(t, api, gateway.Options{Invoker: chatFunctions().with("authorize",
+	s := start(t, api, gateway.Options{Limits: gateway.Limits{NoThrottling: true}, Invoker: chatFunctions().with("authorize",
 		answer(allow+`,"context":{"user":"alice","device":"d1","exp":"1763900000"}}`))})
 	before, heapBefore := memory(t)
 

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/duet-chat/duet/localstack/lambda"
 )
 
@@ -22,14 +24,14 @@ const (
 type call struct {
 	next      *call
 	key       string
-	route     *Route
+	route     *route
 	requestID string
 	event     []byte
 }
 
 // admit takes one of the slots for running invocations, as Lambda's concurrency
-// quota does; false means throttled. Rate limits of the account, a stage or a
-// route belong here too. The slot is given back by release.
+// quota does; false means that Lambda refuses the invocation. The slot is given
+// back by release.
 func (g *Gateway) admit() bool {
 	select {
 	case g.slots <- struct{}{}:
@@ -45,18 +47,27 @@ func (g *Gateway) release() { <-g.slots }
 // called by the connection's reader only, in the order of frames.
 func (c *conn) message(body []byte) {
 	g := c.gateway
-	g.meters.messagesIn.Add(metered(len(body)))
 	requestID := g.newID()
 	key, route := g.route(body)
+	now := g.now()
+	var own *rate.Limiter
+	if route != nil {
+		own = route.bucket
+	}
+	if !g.allows(now, own, g.requests) {
+		c.errorFrame(textThrottled, requestID) // and not billed, says AWS's pricing page
+		return
+	}
+	g.meters.messagesIn.Add(metered(len(body)))
 	switch {
 	case route == nil:
 		c.errorFrame(textForbidden, requestID)
 		return
 	case !g.admit():
-		c.errorFrame(textThrottled, requestID)
+		c.errorFrame(textInternal, requestID)
 		return
 	}
-	event := c.session.messageEvent(key, requestID, g.newID(), g.now(), body)
+	event := c.session.messageEvent(key, requestID, g.newID(), now, body)
 	c.push(&call{key: key, route: route, requestID: requestID, event: event})
 	g.running.Add(1) // the reader is running, so this cannot race with Shutdown's wait
 	go c.runNext()
@@ -160,14 +171,14 @@ func (c *conn) errorFrame(message, requestID string) {
 // What invokeWithin gives when there is no result.
 var (
 	errIntegrationTimeout = errors.New("integration timeout")
-	errThrottled          = errors.New("too many invocations at once")
+	errTooManyAtOnce      = errors.New("too many invocations at once")
 )
 
 // invokeWithin runs a function for a handshake and waits for it at most for the
 // given time, even when the function does not stop as its context ends.
 func (g *Gateway) invokeWithin(ctx context.Context, function string, timeout time.Duration, event []byte) (lambda.Result, error) {
 	if !g.admit() {
-		return lambda.Result{}, errThrottled
+		return lambda.Result{}, errTooManyAtOnce
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	type outcome struct {

@@ -34,6 +34,15 @@ type Limits struct {
 	CloseTimeout time.Duration
 	// Concurrency is the number of invocations that may run at once (1,000, as on Lambda).
 	Concurrency int
+	// Requests is how many messages, handshakes and calls of @connections together an
+	// account may make a second (10,000), RequestBurst how many at once (5,000).
+	Requests, RequestBurst int
+	// NewConnections is how many handshakes an account may make a second (500). AWS
+	// does not say how many at once; here it is as many.
+	NewConnections int
+	// NoThrottling takes the three above away, and the routes' own: no AWS account is
+	// like that, but load tests measure something else otherwise.
+	NoThrottling bool
 }
 
 const (
@@ -56,6 +65,9 @@ func (l Limits) orAWS() Limits {
 	orDefault(&l.WriteTimeout, 20*time.Second)
 	orDefault(&l.CloseTimeout, 500*time.Millisecond)
 	orDefault(&l.Concurrency, 1000)
+	orDefault(&l.Requests, 10_000)
+	orDefault(&l.RequestBurst, 5_000)
+	orDefault(&l.NewConnections, 500)
 	return l
 }
 
@@ -65,17 +77,21 @@ func orDefault[N int | time.Duration](n *N, otherwise N) {
 	}
 }
 
+const meterService = "apigateway"
+
 // meters are the counters of one API, fetched once.
 type meters struct {
 	messagesIn, repliesOut, postsOut   *meter.Counter
 	connects, disconnects, connections *meter.Counter
+	handshakes, throttled              *meter.Counter
 }
 
 func newMeters(m *meter.Meter, api string) meters {
-	of := func(metric string) *meter.Counter { return m.Counter("apigateway", api, metric) }
+	of := func(metric string) *meter.Counter { return m.Counter(meterService, api, metric) }
 	return meters{
 		messagesIn: of("messages_in"), repliesOut: of("replies_out"), postsOut: of("posts_out"),
 		connects: of("connects"), disconnects: of("disconnects"), connections: of("connections"),
+		handshakes: of("handshakes"), throttled: of("throttled"),
 	}
 }
 

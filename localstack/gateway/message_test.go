@@ -200,25 +200,6 @@ func TestFramesRunConcurrentlyAndStartInOrder(t *testing.T) {
 	}
 }
 
-// Lambda's concurrency quota: beyond it a message is throttled, and nothing is queued.
-func TestThrottleBeyondConcurrency(t *testing.T) {
-	hold := newGate()
-	s := startChat(t, chatFunctions().with("fallback", hold.answer(ok)), gateway.Limits{Concurrency: 2})
-	c, other := s.dial(nil), s.dial(nil)
-	write(t, c, "1")
-	write(t, c, "2")
-	<-hold.entered
-	<-hold.entered
-	write(t, other, "3")
-	if got := read(t, other); !strings.HasPrefix(got, `{"message": "Too Many Requests", "connectionId":"`) {
-		t.Errorf("frame %q", got)
-	}
-	if status, body := s.refusal("/prod", nil); status != 429 || body != `{"message":"Too Many Requests"}` {
-		t.Errorf("handshake %d %s, want 429", status, body)
-	}
-	hold.release()
-}
-
 // writeFragments sends a message in frames of at most size bytes.
 func writeFragments(t testing.TB, c *websocket.Conn, text string, size int) {
 	t.Helper()

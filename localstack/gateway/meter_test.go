@@ -1,10 +1,17 @@
 package gateway_test
 
 import (
+	"bufio"
 	"context"
+	"math"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/coder/websocket"
 
@@ -80,6 +87,71 @@ func TestNotMeteredAfterTheEnd(t *testing.T) {
 	}
 }
 
+// AWS reference 3, billing: connection time is summed, that of open connections too.
+func TestConnectionSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := meter.New()
+		g, err := gateway.New(chatAPI(), gateway.Options{Invoker: chatFunctions(), Meter: m})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := func(connections, seconds float64) {
+			t.Helper()
+			synctest.Wait()
+			got := m.Usage()["apigateway"]["chat"]
+			if got["connections"] != connections || math.Abs(got["connection_seconds"]-seconds) > 1e-6 {
+				t.Errorf("%g connections and %g seconds, want %g and %g", got["connections"], got["connection_seconds"], connections, seconds)
+			}
+		}
+		time.Sleep(time.Hour) // nobody is there
+		want(0, 0)
+		first := pipe(t, g)
+		time.Sleep(10 * time.Second)
+		want(1, 10)
+		second := pipe(t, g)
+		time.Sleep(90 * time.Second)
+		want(2, 10+2*90)
+		_ = first.Close()
+		want(1, 190)
+		time.Sleep(time.Minute)
+		want(1, 250)
+		_ = second.Close()
+		time.Sleep(time.Minute)
+		want(0, 250)
+		if err := g.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// pipe is a connection without a network, so that synctest's time passes for it.
+func pipe(t *testing.T, g http.Handler) net.Conn {
+	t.Helper()
+	client, socket := net.Pipe()
+	r := httptest.NewRequest("GET", "/prod", nil)
+	for name, value := range map[string]string{
+		"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+	} {
+		r.Header.Set(name, value)
+	}
+	go g.ServeHTTP(&hijacked{httptest.NewRecorder(), socket}, r)
+	resp, err := http.ReadResponse(bufio.NewReader(client), r)
+	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("handshake: %v, %v", resp, err)
+	}
+	return client
+}
+
+// hijacked is a response that hands over its connection.
+type hijacked struct {
+	*httptest.ResponseRecorder
+	socket net.Conn
+}
+
+func (h *hijacked) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return h.socket, bufio.NewReadWriter(bufio.NewReader(h.socket), bufio.NewWriter(h.socket)), nil
+}
+
 // AWS reference 3: messages are metered in steps of 32 KB, either way.
 func TestMetering(t *testing.T) {
 	m := meter.New()
@@ -99,7 +171,7 @@ func TestMetering(t *testing.T) {
 		t.Error(err)
 	}
 	got := m.Usage()["apigateway"]["chat"]
-	for metric, want := range map[string]float64{"messages_in": 3, "replies_out": 3, "posts_out": 0, "connects": 1, "disconnects": 1, "connections": 0} {
+	for metric, want := range map[string]float64{"messages_in": 3, "replies_out": 3, "posts_out": 0, "handshakes": 1, "throttled": 0, "connects": 1, "disconnects": 1, "connections": 0} {
 		if got[metric] != want {
 			t.Errorf("%s = %v, want %v", metric, got[metric], want)
 		}

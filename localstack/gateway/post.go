@@ -21,6 +21,10 @@ func (g *Gateway) serveManagement(w http.ResponseWriter, r *http.Request, stage,
 		fail(w, http.StatusForbidden, "ForbiddenException", textForbidden)
 		return
 	}
+	if !g.allows(g.now(), g.requests) {
+		fail(w, http.StatusTooManyRequests, "LimitExceededException", textThrottled)
+		return
+	}
 	c := g.lookup(id)
 	if c == nil {
 		if wellFormedID(id) {

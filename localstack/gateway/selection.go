@@ -133,7 +133,7 @@ func appendText(dst, value []byte) []byte {
 // route finds the route of a message and its key. Nobody reaches $connect,
 // $disconnect or $default by asking for them: AWS does not say what it does, and
 // lifecycle handlers must not see messages.
-func (g *Gateway) route(body []byte) (string, *Route) {
+func (g *Gateway) route(body []byte) (string, *route) {
 	var buf [64]byte
 	d := g.deployed.Load()
 	asked := d.selection.appendKey(buf[:0], body)

@@ -12,8 +12,9 @@ import (
 
 // Meter holds the counters of one local cloud. The zero value is not usable; see New.
 type Meter struct {
-	mu       sync.Mutex // guards counters
+	mu       sync.Mutex // guards counters and funcs
 	counters map[key]*Counter
+	funcs    map[key]func() float64
 }
 
 type key struct{ service, resource, metric string }
@@ -23,7 +24,7 @@ type key struct{ service, resource, metric string }
 type Counter struct{ halves atomic.Int64 }
 
 // New makes an empty meter.
-func New() *Meter { return &Meter{counters: map[key]*Counter{}} }
+func New() *Meter { return &Meter{counters: map[key]*Counter{}, funcs: map[key]func() float64{}} }
 
 // Counter returns the counter of a metric of a resource, making it when it is new:
 // get it once and keep it. On a nil Meter it returns nil.
@@ -40,6 +41,17 @@ func (m *Meter) Counter(service, resource, metric string) *Counter {
 		m.counters[k] = c
 	}
 	return c
+}
+
+// Func makes f tell the value of a metric whenever usage is read, for what changes by itself as time
+// does. f must not use the Meter. A nil Meter never asks.
+func (m *Meter) Func(service, resource, metric string, f func() float64) {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.funcs[key{service, resource, metric}] = f
 }
 
 // Add adds n whole units; a gauge is a counter to which negative numbers are added too.
@@ -60,7 +72,7 @@ func (c *Counter) Value() float64 {
 	return float64(c.halves.Load()) / 2
 }
 
-// Usage is a reading of all counters: service → resource → metric → units.
+// Usage is a reading of all counters and funcs: service → resource → metric → units.
 type Usage map[string]map[string]map[string]float64
 
 // Usage reads all counters. Counters that go on meanwhile may be read at different instants.
@@ -69,15 +81,22 @@ func (m *Meter) Usage() Usage {
 	defer m.mu.Unlock()
 	u := Usage{}
 	for k, c := range m.counters {
-		if u[k.service] == nil {
-			u[k.service] = map[string]map[string]float64{}
-		}
-		if u[k.service][k.resource] == nil {
-			u[k.service][k.resource] = map[string]float64{}
-		}
-		u[k.service][k.resource][k.metric] = c.Value()
+		u.set(k, c.Value())
+	}
+	for k, f := range m.funcs {
+		u.set(k, f())
 	}
 	return u
+}
+
+func (u Usage) set(k key, value float64) {
+	if u[k.service] == nil {
+		u[k.service] = map[string]map[string]float64{}
+	}
+	if u[k.service][k.resource] == nil {
+		u[k.service][k.resource] = map[string]float64{}
+	}
+	u[k.service][k.resource][k.metric] = value
 }
 
 // ServeHTTP answers the usage so far as JSON.

@@ -3,6 +3,7 @@ package template
 import (
 	"encoding/json"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -100,6 +101,18 @@ func (n *node) integer(name string, otherwise int) (int, error) {
 		return 0, n.at(name).fail("%s must be an integer, not %q", name, v)
 	}
 	return i, nil
+}
+
+func (n *node) number(name string, otherwise float64) (float64, error) {
+	v, err := n.str(name, strconv.FormatFloat(otherwise, 'g', -1, 64))
+	if err != nil {
+		return 0, err
+	}
+	f, err := strconv.ParseFloat(v, 64)
+	if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+		return 0, n.at(name).fail("%s must be a number, not %q", name, v)
+	}
+	return f, nil
 }
 
 func (n *node) boolean(name string, otherwise bool) (bool, error) {

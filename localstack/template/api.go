@@ -2,7 +2,6 @@ package template
 
 import (
 	"strings"
-	"time"
 
 	"github.com/duet-chat/duet/localstack/gateway"
 )
@@ -15,7 +14,7 @@ func (r *reader) readAPI(res *resource, p *node) error {
 	if err != nil {
 		return err
 	}
-	stage, err := p.str("StageName", "default")
+	stage, err := p.stageName("default")
 	if err != nil {
 		return err
 	}
@@ -38,11 +37,14 @@ func (r *reader) readAPI(res *resource, p *node) error {
 		if err != nil {
 			return err
 		}
-		timeout, err := n.integer("IntegrationTimeout", 0)
+		timeout, err := n.integrationTimeout("IntegrationTimeout")
 		if err != nil {
 			return err
 		}
-		api.Routes[key] = gateway.Route{Function: function, Timeout: time.Duration(timeout) * time.Millisecond}
+		api.Routes[key] = gateway.Route{Function: function, Timeout: timeout}
+	}
+	if err := readThrottles(p, api); err != nil {
+		return err
 	}
 	r.stack.API = api
 	// Replies need a selection expression and a route response: see readRouteResponse.

@@ -3,7 +3,6 @@ package template
 import (
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/duet-chat/duet/localstack/gateway"
 )
@@ -27,7 +26,8 @@ func (r *reader) readRawAPI(res *resource, p *node) error {
 	if api.RouteSelectionExpression, err = p.need("RouteSelectionExpression"); err != nil {
 		return err
 	}
-	if err := r.readStage(res, api); err != nil {
+	stage, err := r.readStage(res, api)
+	if err != nil {
 		return err
 	}
 	routes, err := r.partsOf(res, routeKind)
@@ -41,6 +41,9 @@ func (r *reader) readRawAPI(res *resource, p *node) error {
 		if err := r.readRawRoute(part, api); err != nil {
 			return err
 		}
+	}
+	if err := readThrottles(stage, api); err != nil {
+		return err
 	}
 	r.stack.API = api
 	return r.readRawResponses(res, routes, api)
@@ -86,15 +89,15 @@ func (r *reader) readRawPart(res *resource, p *node) error {
 	return nil
 }
 
-// readStage finds the one stage, which is a resource or is made by a deployment.
-func (r *reader) readStage(res *resource, api *gateway.API) error {
+// readStage finds the one stage, which is a resource or is made by a deployment, and gives its properties.
+func (r *reader) readStage(res *resource, api *gateway.API) (*node, error) {
 	stages, err := r.partsOf(res, stageKind)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	deployments, err := r.partsOf(res, deploymentKind)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, deployment := range deployments {
 		if deployment.p.at("StageName") != nil {
@@ -103,16 +106,19 @@ func (r *reader) readStage(res *resource, api *gateway.API) error {
 	}
 	switch {
 	case len(stages) == 0:
-		return res.node.fail("%s has no stage, so that nobody could connect: give it an %s", res.id, stageKind)
+		return nil, res.node.fail("%s has no stage, so that nobody could connect: give it an %s", res.id, stageKind)
 	case len(stages) > 1:
-		return stages[1].node.fail("the local cloud runs one stage, and %s is there already: take one out, by a Condition perhaps", stages[0].id)
+		return nil, stages[1].node.fail("the local cloud runs one stage, and %s is there already: take one out, by a Condition perhaps", stages[0].id)
 	}
 	stage := stages[0].p
 	if v := stage.at("StageVariables"); v != nil && len(v.keys) > 0 {
-		return v.fail("the local cloud passes no StageVariables on: use the functions' Environment")
+		return nil, v.fail("the local cloud passes no StageVariables on: use the functions' Environment")
 	}
-	api.Stage, err = stage.need("StageName")
-	return err
+	if _, err := stage.need("StageName"); err != nil {
+		return nil, err
+	}
+	api.Stage, err = stage.stageName("")
+	return stage, err
 }
 
 func (r *reader) readRawRoute(route part, api *gateway.API) error {
@@ -168,8 +174,8 @@ func (r *reader) readIntegration(res *resource) (gateway.Route, error) {
 	if err != nil {
 		return gateway.Route{}, err
 	}
-	timeout, err := p.integer("TimeoutInMillis", 0)
-	return gateway.Route{Function: function, Timeout: time.Duration(timeout) * time.Millisecond}, err
+	timeout, err := p.integrationTimeout("TimeoutInMillis")
+	return gateway.Route{Function: function, Timeout: timeout}, err
 }
 
 // functionOfURI is the function in the URI by which API Gateway invokes it, or in its ARN.
