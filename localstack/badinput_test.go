@@ -143,6 +143,8 @@ func TestBadSurroundings(t *testing.T) {
 		"data folder corrupt":       {[]string{"--data", corrupt}, []string{corrupt, "corrupt", "remove it"}},
 		"data of another stack":     {[]string{"--data", used, "--template", others}, []string{others + ":1:", used, "duet-UsersTable", "--data"}},
 		"data of other keys":        {[]string{"--data", used, "--template", changed}, []string{changed + ":2:", "UsersTable", "empty data folder"}},
+		"limit misspelt":            {[]string{"--limit", "idel=5s"}, []string{"--limit idel=5s", "there are", "idle", "message-bytes"}},
+		"limit without a unit":      {[]string{"--limit", "idle=5"}, []string{"--limit idle=5", "as in 5s"}},
 		"functions in another mode": {[]string{"--functions", "docker"}, []string{"docker", "inprocess", "process"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -21,6 +21,7 @@ import (
 
 	"github.com/duet-chat/duet/localstack/cloud"
 	"github.com/duet-chat/duet/localstack/fault"
+	"github.com/duet-chat/duet/localstack/gateway"
 	"github.com/duet-chat/duet/localstack/streams"
 )
 
@@ -36,6 +37,8 @@ type flags struct {
 	Fault     []string          `sep:"none" placeholder:"RULE" help:"Let something fail, as in 'dynamodb/PutItem p=0.1 error=ThrottlingException'; may be repeated. See docs/local-cloud.md."`
 	Faults    string            `placeholder:"FILE" help:"Let fail what stands in this file."`
 	FaultSeed uint64            `placeholder:"N" help:"Seed of what chance decides about faults. Default: the file's, or a new one."`
+	Limit     map[string]string `placeholder:"NAME=VALUE" help:"A limit of API Gateway that is other than AWS's, as in idle=5s; may be repeated. See docs/local-cloud.md."`
+	Throttle  bool              `default:"true" negatable:"" help:"Refuse what is beyond the rates of the template and of an AWS account. On by default."`
 	// Not a duration: "aws" is one of its values.
 	StreamDelay streamDelay `default:"0" placeholder:"DURATION" help:"Poll streams so often, aws (250ms) as Lambda does; 0 hands records to functions at once."`
 	LogLevel    slog.Level  `default:"WARN" help:"DEBUG, INFO (a line per frame), WARN or ERROR."`
@@ -72,10 +75,16 @@ func main() {
 }
 
 func run(ctx context.Context, f flags) error {
+	limits, err := gateway.ParseLimits(f.Limit)
+	if err != nil {
+		return fmt.Errorf("--limit %w", err)
+	}
+	limits.NoThrottling = !f.Throttle
 	c, err := cloud.Start(ctx, cloud.Config{
 		Template: f.Template, Host: f.Host, Port: f.Port, Dir: f.Data, Functions: f.Functions, Parameters: f.Parameter,
 		StreamDelay: time.Duration(f.StreamDelay),
 		Suggested:   map[string]string{"LogLevel": f.LogLevel.String()},
+		Limits:      limits,
 		Faults:      cloud.Faults{Rules: f.Fault, File: f.Faults, Seed: f.FaultSeed},
 		Log:         slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: f.LogLevel})),
 		Tell:        func(line string) { fmt.Println(line) },

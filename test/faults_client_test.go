@@ -139,31 +139,80 @@ func TestConnectionsEndByLimits(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			d := localTarget(t, "needs short limits", test.limit)
-			alice, bob := d.user(t, "alice"), d.user(t, "bob")
-			lives := newPhases()
-			a := alice.program(t, "laptop", func(c *client.Config) { c.OnStatus = lives.note })
-			b := bob.program(t, "phone")
-			sent := 0
-			for ; ; sent++ {
-				if online, _ := lives.count(); online > 3 && sent >= 50 {
-					break
-				}
-				if sent%10 == 9 {
-					online, _ := lives.count()
-					if online <= 3 { // silence, or age, until the connection ends
-						lives.await(t, online+1)
-					}
-				}
-				if _, err := a.Send(t.Context(), bob.name, fmt.Sprint(sent)); err != nil {
-					t.Fatal(err)
-				}
-			}
-			log := alice.connect(t, "witness").log(alice.with(bob), 0)
-			if len(log) != sent {
-				t.Errorf("the log has %d messages, want %d", len(log), sent)
-			}
-			checkPrograms(t, log, a, b)
+			survivesEnds(t, d)
 		})
+	}
+}
+
+// The same limits by the flags of a local cloud that runs on its own, both together.
+func TestConnectionsEndByLimitsOfFlags(t *testing.T) {
+	t.Parallel()
+	d, _ := processTarget(t, "--limit", "idle=200ms", "--limit", "duration=500ms")
+	survivesEnds(t, d)
+}
+
+// survivesEnds lets programs talk while API Gateway ends their connections, in the midst of it and in
+// silence. Each message is there once, and shown once, in order.
+func survivesEnds(t *testing.T, d *target) {
+	t.Helper()
+	alice, bob := d.user(t, "alice"), d.user(t, "bob")
+	lives := newPhases()
+	a := alice.program(t, "laptop", func(c *client.Config) { c.OnStatus = lives.note })
+	b := bob.program(t, "phone")
+	sent := 0
+	for ; ; sent++ {
+		if online, _ := lives.count(); online > 3 && sent >= 50 {
+			break
+		}
+		if sent%10 == 9 {
+			online, _ := lives.count()
+			if online <= 3 { // silence, or age, until the connection ends
+				lives.await(t, online+1)
+			}
+		}
+		if _, err := a.Send(t.Context(), bob.name, fmt.Sprint(sent)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	log := alice.connect(t, "witness").log(alice.with(bob), 0)
+	if len(log) != sent {
+		t.Errorf("the log has %d messages, want %d", len(log), sent)
+	}
+	checkPrograms(t, log, a, b)
+}
+
+// Gateway limits, throttling: what an account may not do now is done later, once and in order; nobody is
+// cut off for it. Handshakes, messages and posts are all refused now and then.
+func TestThrottledAccount(t *testing.T) {
+	t.Parallel()
+	d := localTarget(t, "needs a small account", func(c *cloud.Config) {
+		c.Limits.Requests, c.Limits.RequestBurst, c.Limits.NewConnections = 50, 10, 2
+	})
+	alice, bob := d.user(t, "alice"), d.user(t, "bob")
+	lives := newPhases()
+	a := alice.program(t, "laptop", func(c *client.Config) { c.OnStatus = lives.note })
+	tablet, b := alice.program(t, "tablet"), bob.program(t, "phone")
+	const messages = 30
+	for n := range messages {
+		if _, err := a.Enqueue(bob.name, fmt.Sprint(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	log := make([]entry, 0, messages)
+	for n, m := range a.await(messages) {
+		if m.Text != fmt.Sprint(n) || m.Seq != int64(n+1) || m.N != int64(n+1) {
+			t.Fatalf("message %d is %+v", n, m)
+		}
+		log = append(log, entry{Seq: m.Seq, From: m.From, Device: m.Device, N: m.N, Text: m.Text})
+	}
+	checkPrograms(t, log, a, tablet, b)
+	u := d.usage(t)
+	t.Logf("%g throttled of %g messages and %g handshakes", u.sum("apigateway", "throttled"), u.sum("apigateway", "messages_in"), u.sum("apigateway", "handshakes"))
+	if u.sum("apigateway", "throttled") == 0 {
+		t.Error("nothing was throttled: nothing was tried")
+	}
+	if online, offline := lives.count(); online != 1 || offline != 0 {
+		t.Errorf("the sender was online %d times and offline %d times, want once and never", online, offline)
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 // first, with the right unread numbers, and history brings them.
 func TestOfflineForFiveThousandMessages(t *testing.T) {
 	t.Parallel()
-	d := newTarget(t)
+	d := newTarget(t, unthrottled)
 	bob := d.user(t, "bob")
 	// What bob knew before: two conversations, in one of which he has answered.
 	known, answered := d.user(t, "known"), d.user(t, "answered")

@@ -15,7 +15,7 @@ func TestConnectRacesDelivery(t *testing.T) {
 	if raceEnabled {
 		rounds = 300
 	}
-	d := newTarget(t)
+	d := newTarget(t, unthrottled)
 	alice, bob := d.user(t, "alice"), d.user(t, "bob")
 	conversation := alice.with(bob)
 	sender := alice.connect(t, "laptop")

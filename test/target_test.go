@@ -48,6 +48,10 @@ func localTarget(t testing.TB, why string, changes ...func(*cloud.Config)) *targ
 	return newTarget(t, changes...)
 }
 
+// unthrottled is for tests whose raw connections do not back off as clients do, and might be faster
+// than an AWS account may be.
+func unthrottled(c *cloud.Config) { c.Limits.NoThrottling = true }
+
 // needLocal skips a test that cannot run on every deployment.
 func needLocal(t testing.TB, why string) {
 	t.Helper()
