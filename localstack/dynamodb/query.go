@@ -186,10 +186,7 @@ func (db *DB) scan(q *request, dst []byte) ([]byte, error) {
 	if err := b.Finish(); err != nil {
 		return nil, err
 	}
-	if err := r.checkPaths(); err != nil {
-		return nil, err
-	}
-	if err := cmp.Or(q.checkProjection(), r.checkSelect(), r.checkProjected()); err != nil {
+	if err := cmp.Or(q.checkProjection(), r.checkSelect(), r.checkPaths(), r.checkProjected()); err != nil {
 		return nil, err
 	}
 	r.lower = r.prefix()

@@ -49,7 +49,7 @@ var refusals = []wording{
 	{`The supplied Item contains a null AttributeValue.*|A value provided cannot be converted into a number`, `One or more parameter values were invalid: An string set may not have a null string as a member`, dynalite, false},
 	{`Get Condition for key not in key list`, several + `null at 'transactItems\..*\.get\.key'.*`, apiModel, false},
 	{`.* at ('segment') failed to satisfy constraint: .*`, one + `'-\d+' at ('segment') failed to satisfy constraint: Member must have value greater than or equal to 0`, apiModel, false},
-	{`The number of conditions on the keys is invalid|One of the required keys was not given a value`, `Transaction cancelled, .*ValidationError.*`, "DynamoDB API reference, TransactionCanceledException", true},
+	{`One or more parameter values were invalid: Type mismatch for key|The number of conditions on the keys is invalid|One of the required keys was not given a value`, `Transaction cancelled, .*ValidationError.*`, "DynamoDB API reference, TransactionCanceledException", true},
 	{`Cannot do operations on a non-existent table`, several + `.* at 'transactItems\..*\.tableName' .*`, apiModel, true},
 	{`Cannot do operations on a non-existent table`, `Requested resource not found`, dynalite, false},
 }
