@@ -62,10 +62,8 @@ func (c *Cloud) setMappings(mappings []streams.Mapping) error {
 		if next[m.Name] != nil {
 			continue
 		}
-		if old := c.mappings[m.Name]; old != nil && old.StreamARN != m.StreamARN {
-			if err := (checkpoints{c.store}).forget(m.Name); err != nil {
-				return err
-			}
+		if err := (checkpoints{c.store, m.StreamARN}).forgetOthers(m.Name); err != nil {
+			return fmt.Errorf("event source mapping %s: forget what it read before: %w", m.Name, err)
 		}
 		ctx, end := context.WithCancel(c.background)
 		started := &runningMapping{Mapping: m, end: end, ended: make(chan struct{})}
@@ -86,7 +84,7 @@ func (c *Cloud) mappingOptions(m streams.Mapping) (streams.Options, error) {
 		return streams.Options{}, fmt.Errorf("event source mapping %s: %w", m.Name, err)
 	}
 	return streams.Options{
-		Source: source, Invoker: c.faults.Batches(c.invoker), Checkpoints: checkpoints{c.store}, Failures: c.queues,
+		Source: source.Source(), Invoker: c.faults.Batches(c.invoker), Checkpoints: checkpoints{c.store, m.StreamARN}, Failures: c.queues,
 		Poll: c.config.StreamDelay, Now: time.Now, Sleep: sleep, Jitter: func(d time.Duration) time.Duration { return rand.N(d) + 1 }, Log: c.log,
 	}, nil
 }

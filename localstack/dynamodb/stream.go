@@ -22,7 +22,7 @@ const shards = 4
 // for DynamoDB Streams".
 const retention = 24 * time.Hour
 
-// Stream is a table's stream. It implements streams.Source.
+// Stream is a table's stream; see Source for reading it by an event source mapping.
 type Stream struct {
 	db    *DB
 	arn   string
@@ -209,7 +209,7 @@ func parseShard(id string) (int, error) {
 	return 0, refuse("ResourceNotFoundException", "Requested resource not found: Shard: %s not found", id)
 }
 
-// Shards implements streams.Source.
+// Shards are the ids of the shards. They do not change.
 func (st *Stream) Shards() []string {
 	ids := make([]string, shards)
 	for shard := range ids {
@@ -218,7 +218,7 @@ func (st *Stream) Shards() []string {
 	return ids
 }
 
-// Latest implements streams.Source.
+// Latest is the sequence number of a shard's newest record, "" if there is none.
 func (st *Stream) Latest(shard string) string {
 	n, err := parseShard(shard)
 	if err != nil {

@@ -110,7 +110,7 @@ func (r *realTable) start(t *testing.T, m streams.Mapping, checkpoints *memory, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return start(t, m, streams.Options{Source: source, Checkpoints: checkpoints, Invoker: sized(seen.invoke),
+	return start(t, m, streams.Options{Source: source.Source(), Checkpoints: checkpoints, Invoker: sized(seen.invoke),
 		Sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }})
 }
 

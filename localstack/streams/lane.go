@@ -16,10 +16,11 @@ type lane struct {
 	rest  []entry // taken from the queue, not yet in a batch
 }
 
+// run processes what comes until the queue is closed, or until ctx ends.
 func (l *lane) run(ctx context.Context) error {
 	for {
 		batch, err := l.gather(ctx)
-		if err != nil {
+		if err != nil || len(batch) == 0 {
 			return err
 		}
 		if err := l.process(ctx, batch, 0); err != nil {
@@ -29,11 +30,15 @@ func (l *lane) run(ctx context.Context) error {
 }
 
 // gather waits for a record and returns it with those after it: what is there, or what comes within
-// the batching window, up to BatchSize records and maxEvent bytes.
+// the batching window, up to BatchSize records and maxEvent bytes. No record means that none will come.
 func (l *lane) gather(ctx context.Context) ([]entry, error) {
 	if len(l.rest) == 0 {
 		select {
-		case l.rest = <-l.queue:
+		case more, open := <-l.queue:
+			if !open {
+				return nil, nil
+			}
+			l.rest = more
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
@@ -60,7 +65,10 @@ func (l *lane) gather(ctx context.Context) ([]entry, error) {
 func (l *lane) takeThere() {
 	for l.full() == 0 {
 		select {
-		case more := <-l.queue:
+		case more, open := <-l.queue:
+			if !open {
+				return
+			}
 			l.rest = append(l.rest, more...)
 		default:
 			return
@@ -76,7 +84,10 @@ func (l *lane) takeWithin(ctx context.Context, d time.Duration) error {
 	go func() { over <- l.Sleep(ctx, d) }()
 	for l.full() == 0 {
 		select {
-		case more := <-l.queue:
+		case more, open := <-l.queue:
+			if !open {
+				return nil
+			}
 			l.rest = append(l.rest, more...)
 		case err := <-over:
 			return err

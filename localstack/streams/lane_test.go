@@ -275,8 +275,14 @@ type loop struct {
 	turn    chan struct{}
 }
 
-func (*loop) Shards() []string     { return []string{"a"} }
-func (*loop) Latest(string) string { return "" }
+func (*loop) Shards(ctx context.Context, known map[string]bool) ([]streams.Shard, error) {
+	if !known["a"] {
+		return []streams.Shard{{ID: "a"}}, nil
+	}
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+func (*loop) Latest(context.Context, string) (string, error) { return "", nil }
 func (l *loop) Read(ctx context.Context, _, _ string, limit int) ([]streams.Record, error) {
 	select {
 	case <-l.turn:

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,14 +21,16 @@ import (
 
 // stream is a Source in memory.
 type stream struct {
-	mu     sync.Mutex // guards what follows
-	shards map[string][]streams.Record
-	grown  chan struct{} // closed and renewed when records are added
-	next   int
+	mu      sync.Mutex // guards what follows
+	shards  map[string][]streams.Record
+	parents map[string]string
+	ended   map[string]bool
+	grown   chan struct{} // closed and renewed when records or shards are added
+	next    int
 }
 
 func newStream(shards ...string) *stream {
-	s := &stream{shards: map[string][]streams.Record{}, grown: make(chan struct{}), next: 1}
+	s := &stream{shards: map[string][]streams.Record{}, parents: map[string]string{}, ended: map[string]bool{}, grown: make(chan struct{}), next: 1}
 	for _, id := range shards {
 		s.shards[id] = nil
 	}
@@ -53,35 +57,61 @@ func (s *stream) putJSON(shard string, item uint64, body func(sequence string) s
 	return sequence
 }
 
-func (s *stream) Shards() []string {
+// split ends a shard; the children go on in its place.
+func (s *stream) split(shard string, children ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ids := make([]string, 0, len(s.shards))
-	for id := range s.shards {
-		ids = append(ids, id)
+	s.ended[shard] = true
+	for _, child := range children {
+		s.shards[child], s.parents[child] = nil, shard
 	}
-	slices.Sort(ids)
-	return ids
+	close(s.grown)
+	s.grown = make(chan struct{})
 }
 
-func (s *stream) Latest(shard string) string {
+func (s *stream) Shards(ctx context.Context, known map[string]bool) ([]streams.Shard, error) {
+	for {
+		var fresh []streams.Shard
+		s.mu.Lock()
+		for _, id := range slices.Sorted(maps.Keys(s.shards)) {
+			if !known[id] {
+				fresh = append(fresh, streams.Shard{ID: id, Parent: s.parents[id]})
+			}
+		}
+		grown := s.grown
+		s.mu.Unlock()
+		if len(fresh) > 0 {
+			return fresh, nil
+		}
+		select {
+		case <-grown:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func (s *stream) Latest(_ context.Context, shard string) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if n := len(s.shards[shard]); n > 0 {
-		return s.shards[shard][n-1].SequenceNumber
+		return s.shards[shard][n-1].SequenceNumber, nil
 	}
-	return ""
+	return "", nil
 }
 
 func (s *stream) Read(ctx context.Context, shard, after string, limit int) ([]streams.Record, error) {
 	from := number(after)
 	for {
 		s.mu.Lock()
-		records, grown := s.shards[shard], s.grown
+		records, ended, grown := s.shards[shard], s.ended[shard], s.grown
 		s.mu.Unlock()
 		start := slices.IndexFunc(records, func(r streams.Record) bool { return number(r.SequenceNumber) > from })
 		if start >= 0 {
 			return slices.Clone(records[start:min(len(records), start+limit)]), nil
+		}
+		if ended {
+			return nil, io.EOF
 		}
 		select {
 		case <-grown:

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/duet-chat/duet/localstack/lambda"
 )
 
@@ -60,19 +58,9 @@ func Run(ctx context.Context, m Mapping, o Options) error {
 	if o.Jitter == nil {
 		o.Jitter = func(most time.Duration) time.Duration { return rand.N(most) + 1 }
 	}
-	group, running := errgroup.WithContext(ctx)
-	for _, id := range o.Source.Shards() {
-		group.Go(func() error {
-			s := &shard{Mapping: m, Options: o, id: id, functionARN: functionARN(m)}
-			if err := s.run(running); err != nil {
-				return fmt.Errorf("event source mapping %s, shard %s: %w", m.Name, id, err)
-			}
-			return nil
-		})
-	}
-	if err := group.Wait(); err != nil && ctx.Err() == nil && !errors.Is(err, context.Canceled) {
+	if err := runShards(ctx, m, o); err != nil && ctx.Err() == nil && !errors.Is(err, context.Canceled) {
 		o.Log.ErrorContext(ctx, "event source mapping stopped", "mapping", m.Name, "error", err)
-		return err
+		return fmt.Errorf("event source mapping %s: %w", m.Name, err)
 	}
 	return nil
 }

@@ -2,7 +2,9 @@ package streams
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -32,10 +34,12 @@ type entry struct {
 	position uint64 // among the records read; see progress
 }
 
+// run processes the shard until its end, or until ctx ends.
 func (s *shard) run(ctx context.Context) error {
-	after, err := s.start()
+	// Without a checkpoint it starts with the oldest record: see begin.
+	after, _, err := s.Checkpoints.Load(s.Name, s.id)
 	if err != nil {
-		return err
+		return fmt.Errorf("load checkpoint: %w", err)
 	}
 	s.progress = &progress{save: func(sequence string) error {
 		if err := s.Checkpoints.Save(s.Name, s.id, sequence); err != nil {
@@ -49,30 +53,20 @@ func (s *shard) run(ctx context.Context) error {
 		lanes[i] = &lane{shard: s, queue: make(chan []entry, readAhead)}
 		group.Go(func() error { return lanes[i].run(ctx) })
 	}
-	group.Go(func() error { return s.read(ctx, after, lanes) })
+	group.Go(func() error {
+		err := s.read(ctx, after, lanes)
+		if !errors.Is(err, io.EOF) {
+			return err
+		}
+		for _, l := range lanes {
+			close(l.queue)
+		}
+		return nil
+	})
 	return group.Wait()
 }
 
-// start says after which record to start.
-func (s *shard) start() (after string, err error) {
-	after, ok, err := s.Checkpoints.Load(s.Name, s.id)
-	switch {
-	case err != nil:
-		return "", fmt.Errorf("load checkpoint: %w", err)
-	case ok:
-		return after, nil
-	case s.StartingPosition == TrimHorizon:
-		return "", nil
-	}
-	// LATEST means since the mapping was made, so a later start must find the same place.
-	after = s.Source.Latest(s.id)
-	if err := s.Checkpoints.Save(s.Name, s.id, after); err != nil {
-		return "", fmt.Errorf("save checkpoint %s: %w", after, err)
-	}
-	return after, nil
-}
-
-// read deals records to the lanes until ctx ends.
+// read deals records to the lanes until the shard's end, which is io.EOF, or until ctx ends.
 func (s *shard) read(ctx context.Context, after string, lanes []*lane) error {
 	limit := min(s.BatchSize*len(lanes), maxRead)
 	var polls poll

@@ -19,19 +19,29 @@ type Record struct {
 	JSON           []byte    // the record as it stands in a Lambda event; it is never changed
 }
 
-// Source is a stream that can be read.
+// Source is a stream that can be read. A shard may end, as when AWS splits it or replaces it after
+// some hours; the shards that go on in its place name it as their parent.
 type Source interface {
-	// Shards lists the shards. They do not change.
-	Shards() []string
+	// Shards returns the shards whose records are kept, open and ended ones, but for those that are
+	// known already. It waits until there is one; its errors are Read's.
+	Shards(ctx context.Context, known map[string]bool) ([]Shard, error)
 	// Read returns up to limit records after a sequence number ("" for the oldest kept), in order. It
-	// waits until there is at least one; its error is the context's when that ends first, and
-	// context.Canceled when the stream is closed.
+	// waits until there is at least one. Its error is io.EOF when the shard has ended and has no more,
+	// the context's when that ends first, and context.Canceled when the stream is closed.
 	Read(ctx context.Context, shard, after string, limit int) ([]Record, error)
 	// Latest is the sequence number of a shard's newest record, "" if there is none.
-	Latest(shard string) string
+	Latest(ctx context.Context, shard string) (string, error)
 }
 
-// Checkpoints remembers how far each shard of a mapping has been processed. Save is called for
+// Shard is a part of a stream. Records of one item are in one shard, or in a shard and later in one
+// that goes on in its place.
+type Shard struct {
+	ID     string
+	Parent string // the shard that it goes on for, kept or not; "" for none
+}
+
+// Checkpoints remembers how far each shard of a mapping has been processed; the shard "" stands for the
+// mapping, once it is known where it began. Save is called for
 // every batch and need not be durable when it returns: what is lost is processed again, and
 // delivery is at least once anyhow. It must never run ahead of what has been saved.
 type Checkpoints interface {
