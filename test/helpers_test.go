@@ -1,9 +1,16 @@
 package test
 
 import (
+	"os"
 	"testing"
 	"time"
+
+	"github.com/duet-chat/duet/localstack/cloud"
 )
+
+// slow tells whether a message costs several times as much as usual, so that tests need fewer of them:
+// under the race detector, and with functions as processes.
+func slow() bool { return raceEnabled || os.Getenv("DUET_FUNCTIONS") == cloud.Process }
 
 func timeout() <-chan time.Time { return time.After(patience) }
 

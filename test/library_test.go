@@ -128,7 +128,7 @@ func checkPrograms(t testing.TB, log []entry, programs ...*program) {
 func TestLibraryOnABadNetwork(t *testing.T) {
 	t.Parallel()
 	each := 400
-	if raceEnabled {
+	if slow() {
 		each = 100
 	}
 	d := newTarget(t)

@@ -22,7 +22,7 @@ func seed(t testing.TB) uint64 {
 // the same gapless log.
 func TestTenThousandMessages(t *testing.T) {
 	each := 2500
-	if raceEnabled {
+	if slow() {
 		each = 500
 	}
 	d := newTarget(t)
@@ -39,7 +39,7 @@ func TestTenThousandMessages(t *testing.T) {
 func TestConnectionsCutAtRandom(t *testing.T) {
 	t.Parallel()
 	each := 750
-	if raceEnabled {
+	if slow() {
 		each = 250
 	}
 	d := newTarget(t)

@@ -12,7 +12,7 @@ import (
 func TestConnectRacesDelivery(t *testing.T) {
 	t.Parallel()
 	rounds := 2000
-	if raceEnabled {
+	if slow() {
 		rounds = 300
 	}
 	d := newTarget(t, unthrottled)
@@ -71,7 +71,7 @@ func TestConnectRacesDelivery(t *testing.T) {
 func TestDeviceComesAndGoes(t *testing.T) {
 	t.Parallel()
 	messages := 1500
-	if raceEnabled {
+	if slow() {
 		messages = 400
 	}
 	d := newTarget(t)
