@@ -22,6 +22,7 @@ import (
 	"github.com/duet-chat/duet/localstack/fault"
 	"github.com/duet-chat/duet/localstack/gateway"
 	"github.com/duet-chat/duet/localstack/https"
+	"github.com/duet-chat/duet/localstack/iam"
 	"github.com/duet-chat/duet/localstack/lambda"
 	"github.com/duet-chat/duet/localstack/meter"
 	"github.com/duet-chat/duet/localstack/sqs"
@@ -79,6 +80,7 @@ type Cloud struct {
 	ready       time.Duration
 	store       *storage.Store
 	db          *dynamodb.DB
+	guard       *iam.Guard
 	faults      *fault.Injector
 	tables      dynamodb.Doer  // what requests for DynamoDB go to: db, or what stands before it
 	invoker     lambda.Invoker // what invocations go to: functions, or what stands before them
@@ -139,7 +141,9 @@ func Start(ctx context.Context, o Config) (_ *Cloud, err error) {
 	if err != nil {
 		return nil, err
 	}
-	c.tables = c.faults.DynamoDB(c.db)
+	c.guard = iam.New(iam.Options{Stack: stack, Region: Region, Account: Account, Log: o.Log})
+	c.guard.Set(read.Policies)
+	c.tables = c.guard.DynamoDB(c.faults.DynamoDB(c.db))
 	c.queues, err = sqs.New(sqs.Options{
 		Store: c.store, BaseURL: c.url, Region: Region, Account: Account, Now: time.Now, Meter: c.meter,
 	}, read.Queues...)
@@ -179,7 +183,7 @@ func Start(ctx context.Context, o Config) (_ *Cloud, err error) {
 		if err != nil {
 			return nil, err
 		}
-		c.served = c.faults.Connections(c.api)
+		c.served = c.guard.Connections(read.API.ID, c.faults.Connections(c.api))
 	}
 	c.faults.Set(plan)
 	if err := c.setMappings(read.Mappings); err != nil {

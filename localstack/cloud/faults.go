@@ -93,6 +93,7 @@ func (c *Cloud) restore() error {
 		return err
 	}
 	c.stack.Store(read)
+	c.guard.Set(read.Policies)
 	if c.api != nil {
 		c.api.Cut("")
 	}

@@ -38,7 +38,7 @@ func (c *Cloud) serve(w http.ResponseWriter, r *http.Request) {
 	case c.api != nil && c.isStage(path):
 		c.served.ServeHTTP(w, r)
 	case strings.HasPrefix(path, lambda.APIPath):
-		c.invocations.ServeHTTP(w, r)
+		c.guard.Lambda(lambda.APIPath, c.invocations).ServeHTTP(w, r)
 	case r.Method == http.MethodPost && (path == "/" || strings.HasPrefix(path, "/"+Account+"/")): // SDKs may post to a queue's URL
 		c.serveTarget(w, r)
 	case strings.Contains(path, "/.well-known/"), r.Method == http.MethodOptions && path == "/": // a browser's preflight
@@ -68,9 +68,9 @@ func (c *Cloud) serveTarget(w http.ResponseWriter, r *http.Request) {
 	case "DynamoDB_20120810", "DynamoDBStreams_20120810":
 		dynamodb.Serve(w, r, c.tables)
 	case "AWSCognitoIdentityProviderService":
-		c.pools.ServeHTTP(w, r)
+		c.guard.Cognito(c.pools).ServeHTTP(w, r)
 	case "AmazonSQS":
-		c.queues.ServeHTTP(w, r)
+		c.guard.SQS(c.queues).ServeHTTP(w, r)
 	default:
 		w.Header().Set("X-Amzn-ErrorType", "UnknownOperationException")
 		refuse(w, http.StatusBadRequest, fmt.Sprintf("the local cloud serves no operation %q: it knows DynamoDB, DynamoDB Streams, SQS and Cognito user pools", target))

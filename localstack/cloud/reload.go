@@ -153,6 +153,7 @@ func (c *Cloud) deploy(ctx context.Context, changed []string) ([]string, error) 
 	if err := planned.Apply(); err != nil {
 		return nil, err
 	}
+	c.guard.Set(next.Policies)
 	c.functions.Set(functions.runners)
 	c.current = functions
 	errs := []error{c.invocations.SetFunctions(next.Functions), c.setMappings(next.Mappings)}

@@ -45,7 +45,7 @@ func (r *reader) readFunction(res *resource, p *node) error {
 	if err := r.readVariables(&f, res, p); err != nil {
 		return err
 	}
-	statements, err := readPolicies(p)
+	statements, err := r.readPolicies(p)
 	if err != nil {
 		return err
 	}

@@ -53,11 +53,12 @@ func TestBadPolicies(t *testing.T) {
 		return "Resources:\n  Work:\n    Type: AWS::Serverless::Function\n    Properties:\n      CodeUri: functions/work\n      Runtime: provided.al2023\n      Policies: " + text + "\n"
 	}
 	for _, test := range []struct{ name, text, want string }{
-		{"a managed policy", policies("AWSLambdaBasicExecutionRole #!"), "write out"},
-		{"managed policies", policies("\n        - AWSLambdaBasicExecutionRole #!"), "write out"},
-		{"SAM's template", policies("\n        - DynamoDBCrudPolicy: { TableName: x } #!"), "write out"},
+		{"a managed policy that is not known", policies("AdministratorAccess #!"), "write out"},
+		{"managed policies that are not known", policies("\n        - AdministratorAccess #!"), "write out"},
+		{"SAM's template that is not known", policies("\n        - EC2DescribePolicy: {} #!"), "write out"},
+		{"SAM's template without its parameter", policies("\n        - DynamoDBCrudPolicy: {} #!"), "TableName is missing"},
 		{"a member unknown", policies("{ Statement: [{ Effect: Allow, NotAction: x, Resource: y }] } #!"), "does not know NotAction"},
-		{"a denial", policies("{ Statement: { Effect: Deny, Action: x, Resource: y } } #!"), "Allow only"},
+		{"an effect that is none", policies("{ Statement: { Effect: Maybe, Action: x, Resource: y } } #!"), "Allow or Deny"},
 		{"no effect", policies("{ Statement: { Action: x, Resource: y } } #!"), "Effect is missing"},
 		{"no resource", policies("{ Statement: { Effect: Allow, Action: x } } #!"), "no Resource"},
 		{"actions no texts", policies("{ Statement: { Effect: Allow, Action: [{ a: b }], Resource: y } } #!"), "list of strings"},

@@ -13,6 +13,7 @@ import (
 	"github.com/duet-chat/duet/localstack/cognito"
 	"github.com/duet-chat/duet/localstack/dynamodb"
 	"github.com/duet-chat/duet/localstack/gateway"
+	"github.com/duet-chat/duet/localstack/iam"
 	"github.com/duet-chat/duet/localstack/lambda"
 	"github.com/duet-chat/duet/localstack/sqs"
 	"github.com/duet-chat/duet/localstack/streams"
@@ -41,8 +42,8 @@ type Options struct {
 type Stack struct {
 	API       *gateway.API // nil if there is none
 	Functions []lambda.Function
-	// Policies are what each function may do, by its name. They are read, but not enforced.
-	Policies map[string][]Statement
+	// Policies are what each function may do, by its name.
+	Policies map[string][]iam.Statement
 	Mappings []streams.Mapping
 	Queues   []sqs.Queue
 	Pools    []cognito.Pool
@@ -93,7 +94,7 @@ func Load(file string, o Options) (*Stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{Options: o, stack: &Stack{Outputs: map[string]string{}, Policies: map[string][]Statement{}}}
+	r := &reader{Options: o, stack: &Stack{Outputs: map[string]string{}, Policies: map[string][]iam.Statement{}}}
 	r.scope = &scope{
 		parameters: map[string]*node{}, conditions: map[string]*node{}, resources: map[string]*resource{},
 		region: o.Region, account: o.Account, stack: o.Stack, deciding: map[string]bool{},

@@ -135,11 +135,9 @@ func (t *tokens) want(text string) {
 // tokens before and after it, and the white space between.
 func (t *tokens) unexpected() {
 	tok := t.peek()
-	from, to := tok.start, tok.end
+	from, to := 0, tok.end
 	if t.pos > 0 {
 		from = t.toks[t.pos-1].start
-	} else {
-		from = 0
 	}
 	if t.pos+1 < len(t.toks) {
 		to = t.toks[t.pos+1].end
