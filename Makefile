@@ -24,6 +24,10 @@ run: ## Run the whole stack on this machine, reload on changes (PORT=4566, ARGS=
 	@mkdir -p bin && go build -o bin/localstack ./localstack
 	@exec bin/localstack --port $(PORT) --watch $(ARGS)
 
+.PHONY: bill
+bill: ## What AWS would charge for what the local cloud has done so far
+	@go run ./localstack/cmd/bill --endpoint http://localhost:$(PORT)
+
 .PHONY: test
 test: ## Run everything that needs Go alone
 	go test ./...

@@ -177,7 +177,7 @@ func greet(c *cloud.Cloud, f flags) {
   WebSocket API  %s
   AWS APIs       %s   (DynamoDB, DynamoDB Streams, SQS, Lambda, Cognito: aws … --endpoint-url %s)
   Outputs        %s/_local/outputs
-  Usage          %s/_local/usage
+  Usage, cost    %s/_local/
   Data           %s%s
 
 `, name, c.StartupTime().Milliseconds(), cloud.Resident()>>20, cmp.Or(c.WebSocketURL(), "none"), c.URL(), c.URL(), c.URL(), c.URL(), data, faults)

@@ -10,11 +10,13 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/duet-chat/duet/localstack/bill"
 	"github.com/duet-chat/duet/localstack/caller"
 	"github.com/duet-chat/duet/localstack/dynamodb"
 	"github.com/duet-chat/duet/localstack/fault"
 	"github.com/duet-chat/duet/localstack/https"
 	"github.com/duet-chat/duet/localstack/lambda"
+	"github.com/duet-chat/duet/localstack/page"
 )
 
 // ServeHTTP is the one port. Who calls is known by the request's signature.
@@ -111,6 +113,15 @@ func (c *Cloud) serveLocal(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/_local/outputs":
 		writeJSON(w, http.StatusOK, c.Outputs())
+	case "/_local/":
+		page.ServeHTTP(w, r)
+	case "/_local/bill":
+		prices, err := bill.Current()
+		if err != nil {
+			refuse(w, http.StatusInternalServerError, err.Error())
+			return
+		}
+		writeJSON(w, http.StatusOK, prices.Of(c.meter.Usage()))
 	case "/_local/usage":
 		c.meter.ServeHTTP(w, r)
 	case "/_local/queues":
@@ -125,7 +136,7 @@ func (c *Cloud) serveLocal(w http.ResponseWriter, r *http.Request) {
 			Status: "ready", StartupMS: c.ready.Milliseconds(), ResidentBytes: Resident(), Goroutines: runtime.NumGoroutine(),
 		})
 	default:
-		refuse(w, http.StatusNotFound, "the local cloud has /_local/outputs, /_local/usage, /_local/queues, /_local/faults, /_local/health and /_local/pprof/")
+		refuse(w, http.StatusNotFound, "the local cloud has the page /_local/, /_local/outputs, /_local/usage, /_local/bill, /_local/queues, /_local/faults, /_local/health and /_local/pprof/")
 	}
 }
 

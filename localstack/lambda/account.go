@@ -99,6 +99,7 @@ type deployed struct {
 	Function
 	arn                               string
 	invocations, errors, milliseconds *meter.Counter
+	megabyteMilliseconds              *meter.Counter // what GB-seconds are made of
 }
 
 // deploy checks a function as a deployment would, and fills in defaults.
@@ -116,12 +117,16 @@ func (o Options) deploy(f Function) (deployed, error) {
 	if size > MaxEnv {
 		return deployed{}, fmt.Errorf("function %s: its environment variables have %d bytes; Lambda takes at most %d: make them fewer or shorter", f.Name, size, MaxEnv)
 	}
+	memory := o.Meter.Counter("lambda", f.Name, "megabyte_milliseconds")
+	o.Meter.Func("lambda", f.Name, "gb_seconds", func() float64 { return memory.Value() / 1024 / 1000 })
 	return deployed{
 		Function:     f,
 		arn:          fmt.Sprintf("arn:aws:lambda:%s:%s:function:%s", o.Region, o.Account, f.Name),
 		invocations:  o.Meter.Counter("lambda", f.Name, "invocations"),
 		errors:       o.Meter.Counter("lambda", f.Name, "errors"),
 		milliseconds: o.Meter.Counter("lambda", f.Name, "milliseconds"),
+
+		megabyteMilliseconds: memory,
 	}, nil
 }
 
@@ -129,10 +134,16 @@ func (o Options) deploy(f Function) (deployed, error) {
 // the first one is billed with it.
 // Source: aws.amazon.com/lambda/pricing, duration.
 func (d *deployed) meter(took time.Duration, result Result) {
-	d.milliseconds.Add(billed(took))
+	d.bill(billed(took))
 	if result.FunctionError != "" {
 		d.errors.Add(1)
 	}
+}
+
+// bill counts billed milliseconds. GB-seconds are those times the memory.
+func (d *deployed) bill(milliseconds int64) {
+	d.milliseconds.Add(milliseconds)
+	d.megabyteMilliseconds.Add(milliseconds * int64(d.MemoryMB))
 }
 
 func billed(took time.Duration) int64 { return int64((took + time.Millisecond - 1) / time.Millisecond) }
