@@ -178,7 +178,7 @@ func TestG10_APoisonRecordIsIsolated(t *testing.T) {
 					Name: "Deliver", StreamARN: arn, Function: "Deliver", BatchSize: 100, ParallelizationFactor: 1, MaximumRetryAttempts: retries,
 					BisectOnError: true, ReportBatchItemFailures: true, FailureQueueARN: "arn:queue", StartingPosition: streams.TrimHorizon,
 				}, streams.Options{
-					Source: stream, Invoker: function, Checkpoints: noCheckpoints{}, Failures: queue, Log: c.discard(), Sleep: sleep,
+					Source: stream.Source(), Invoker: function, Checkpoints: noCheckpoints{}, Failures: queue, Log: c.discard(), Sleep: sleep,
 				})
 			}()
 			message := <-queue
