@@ -34,8 +34,10 @@ func (p *phases) note(s client.Status) {
 	case client.Online:
 		p.online = append(p.online, time.Now())
 	case client.Offline:
-		p.offline++
-		p.why = append(p.why, s.Err)
+		if len(p.online) > 0 { // a first handshake that is refused takes nothing away
+			p.offline++
+			p.why = append(p.why, s.Err)
+		}
 	}
 	close(p.more)
 	p.more = make(chan struct{})
