@@ -19,7 +19,7 @@ import (
 )
 
 // patience bounds every wait for something that is to happen: a test that reaches it has failed.
-const patience = 30 * time.Second
+const patience = 45 * time.Second // more than the 30 s after which a client asks whether it missed a push
 
 // target is the deployment under test.
 type target struct {
