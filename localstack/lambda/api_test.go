@@ -148,6 +148,8 @@ func TestAsynchronousRetries(t *testing.T) {
 				w := httptest.NewRecorder()
 				a.ServeHTTP(w, r)
 				time.Sleep(7 * time.Hour) // of the bubble's clock: whatever is to come has come
+				mu.Lock()
+				defer mu.Unlock()
 				if got := strings.Join(tries, " "); w.Code != http.StatusAccepted || got != test.want {
 					t.Errorf("status %d, tries after %s, want %s", w.Code, got, test.want)
 				}
