@@ -103,6 +103,9 @@ type Cloud struct {
 	saved     *dynamodb.Backup // nil for none
 }
 
+// seriesSeconds is how many seconds of activity the page can show from before it was opened: some 80 KB.
+const seriesSeconds = 300
+
 // closeTimeout bounds what Close waits for: Ctrl-C ends everything within a second.
 const closeTimeout = 900 * time.Millisecond
 
@@ -118,7 +121,7 @@ func Start(ctx context.Context, o Config) (_ *Cloud, err error) {
 	}
 	address := listener.Addr().(*net.TCPAddr)
 	host := reachable(address)
-	c := &Cloud{url: "http://" + host, address: address.String(), authority: &https.Authority{}, config: o, meter: meter.New(), log: o.Log}
+	c := &Cloud{url: "http://" + host, address: address.String(), authority: &https.Authority{}, config: o, meter: meter.NewWithSeries(seriesSeconds), log: o.Log}
 	c.background, c.stop = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {

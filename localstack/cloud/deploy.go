@@ -85,6 +85,6 @@ func (c *Cloud) mappingOptions(m streams.Mapping) (streams.Options, error) {
 	}
 	return streams.Options{
 		Source: source.Source(), Invoker: c.faults.Batches(c.invoker), Checkpoints: checkpoints{c.store, m.StreamARN}, Failures: c.queues,
-		Poll: c.config.StreamDelay, Now: time.Now, Sleep: sleep, Jitter: func(d time.Duration) time.Duration { return rand.N(d) + 1 }, Log: c.log,
+		Poll: c.config.StreamDelay, Now: time.Now, Sleep: sleep, Jitter: func(d time.Duration) time.Duration { return rand.N(d) + 1 }, Meter: c.meter, Log: c.log,
 	}, nil
 }

@@ -123,7 +123,9 @@ func (c *Cloud) serveLocal(w http.ResponseWriter, r *http.Request) {
 		}
 		writeJSON(w, http.StatusOK, prices.Of(c.meter.Usage()))
 	case "/_local/usage":
-		c.meter.ServeHTTP(w, r)
+		c.meter.ServeUsage(w, r)
+	case "/_local/usage/series":
+		c.meter.ServeSeries(w, r)
 	case "/_local/queues":
 		messages, err := c.queues.Messages()
 		if err != nil {
@@ -136,7 +138,7 @@ func (c *Cloud) serveLocal(w http.ResponseWriter, r *http.Request) {
 			Status: "ready", StartupMS: c.ready.Milliseconds(), ResidentBytes: Resident(), Goroutines: runtime.NumGoroutine(),
 		})
 	default:
-		refuse(w, http.StatusNotFound, "the local cloud has the page /_local/, /_local/outputs, /_local/usage, /_local/bill, /_local/queues, /_local/faults, /_local/health and /_local/pprof/")
+		refuse(w, http.StatusNotFound, "the local cloud has the page /_local/, /_local/outputs, /_local/usage, /_local/usage/series, /_local/bill, /_local/queues, /_local/faults, /_local/health and /_local/pprof/")
 	}
 }
 

@@ -84,7 +84,7 @@ func (db *DB) batchGet(q *request, dst []byte) ([]byte, error) {
 			cost.read += readHalves(size, p.Consistent)
 		}
 		dst = append(dst, ']')
-		cost.count("BatchGetItem")
+		cost.count(q, "BatchGetItem")
 		costs = append(costs, cost)
 	}
 	dst = append(dst, `},"UnprocessedKeys":{`...)
@@ -166,7 +166,7 @@ func (db *DB) batchWrite(q *request, dst []byte) ([]byte, error) {
 	}
 	costs := writesSpent(writes, changes, false)
 	for _, s := range costs {
-		s.count("BatchWriteItem")
+		s.count(q, "BatchWriteItem")
 	}
 	dst = append(dst, `{"UnprocessedItems":{}`...)
 	return append(appendCosts(dst, `,`, q, costs), '}'), nil

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/duet-chat/duet/localstack/caller"
 )
 
 // Prefixes of X-Amz-Target.
@@ -54,9 +56,10 @@ const unsupported = " BatchExecuteStatement CreateBackup CreateGlobalTable Delet
 	" UpdateTableReplicaAutoScaling "
 
 // Do runs one operation of DynamoDB's or DynamoDB Streams' JSON 1.0 protocol. target is the
-// request's X-Amz-Target, as in DynamoDB_20120810.PutItem.
-func (db *DB) Do(_ context.Context, target string, body []byte) (status int, response []byte) {
-	response, err := db.do(target, body)
+// request's X-Amz-Target, as in DynamoDB_20120810.PutItem. What it takes is counted for the function
+// that ctx names as the caller, too.
+func (db *DB) Do(ctx context.Context, target string, body []byte) (status int, response []byte) {
+	response, err := db.do(caller.Function(ctx), target, body)
 	if err != nil {
 		response, status = appendError(nil, err)
 		return status, response
@@ -64,13 +67,14 @@ func (db *DB) Do(_ context.Context, target string, body []byte) (status int, res
 	return http.StatusOK, response
 }
 
-func (db *DB) do(target string, body []byte) ([]byte, error) {
+func (db *DB) do(function, target string, body []byte) ([]byte, error) {
 	if operation, ok := strings.CutPrefix(target, targetPrefix); ok {
 		if op, ok := operations[operation]; ok {
 			q, err, bad := parse(body)
 			if err != nil {
 				return nil, err
 			}
+			q.caller = function
 			if err := op.check(q); err != nil {
 				return nil, err
 			}

@@ -323,7 +323,7 @@ func (db *DB) readRange(r *rangeRead, operation string, partition int, dst []byt
 	if r.index != nil {
 		cost.indexes, cost.read = map[string]int64{r.index.name: cost.read}, fetched
 	}
-	cost.count(operation)
+	cost.count(q, operation)
 	if items {
 		dst = append(dst, `],`...)
 	}

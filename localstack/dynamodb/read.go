@@ -51,7 +51,7 @@ func (db *DB) getItem(q *request, dst []byte) ([]byte, error) {
 		return nil, err
 	}
 	cost := spent{table: t, read: readHalves(size, q.Consistent)}
-	cost.count("GetItem")
+	cost.count(q, "GetItem")
 	if q.wantsCapacity() {
 		if len(dst) > 1 {
 			dst = append(dst, ',')

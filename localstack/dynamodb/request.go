@@ -8,6 +8,8 @@ import (
 
 // request is the body of any operation on items; each operation reads the members that are its own.
 type request struct {
+	caller string // the function that makes it, "" for the owner
+
 	TableName, IndexName         string
 	hasTable, hasIndex           bool // not null, but perhaps empty
 	Item, Key, ExclusiveStartKey attr.Item

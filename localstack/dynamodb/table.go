@@ -88,6 +88,7 @@ type table struct {
 
 	reads, writes *meter.Counter
 	requests      map[string]*meter.Counter // by operation
+	callers       callers
 }
 
 // schema is a primary key: the sort key's Name is "" where there is none.
@@ -235,6 +236,7 @@ func (db *DB) newTable(r tableRecord) (*table, error) {
 		}
 	}
 	t.reads = db.meter.Counter("dynamodb", spec.TableName, "read_units")
+	t.callers.meter = db.meter
 	t.writes = db.meter.Counter("dynamodb", spec.TableName, "write_units")
 	for op := range operations {
 		t.requests[op] = db.meter.Counter("dynamodb", spec.TableName, "requests."+op)

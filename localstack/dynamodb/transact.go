@@ -71,7 +71,7 @@ func (db *DB) transactWrite(q *request, dst []byte) ([]byte, error) {
 	}
 	costs := writesSpent(writes, changes, true)
 	for _, s := range costs {
-		s.count("TransactWriteItems")
+		s.count(q, "TransactWriteItems")
 	}
 	if err != nil {
 		return nil, err
@@ -99,7 +99,7 @@ func (db *DB) repeatTransact(writes []*write, q *request, dst []byte) ([]byte, e
 		s.transact = true
 	}
 	for _, s := range costs {
-		s.count("TransactWriteItems")
+		s.count(q, "TransactWriteItems")
 	}
 	return append(appendCosts(append(dst, '{'), "", q, costs), '}'), nil
 }
@@ -283,7 +283,7 @@ func (db *DB) transactGet(q *request, dst []byte) ([]byte, error) {
 		dst = append(dst, '}')
 	}
 	for _, s := range costs {
-		s.count("TransactGetItems")
+		s.count(q, "TransactGetItems")
 	}
 	return append(appendCosts(append(dst, ']'), `,`, q, costs), '}'), nil
 }

@@ -3,10 +3,13 @@ package dynamodb_test
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/duet-chat/duet/localstack/caller"
 )
 
 func TestTransactionTellsWhyInTheOrderOfTheRequest(t *testing.T) {
@@ -311,5 +314,29 @@ func TestCapacityFollowsTheDocumentedRules(t *testing.T) {
 				t.Errorf("%v read and %v write units, want %v and %v", r.Value()-r0, w.Value()-w0, tt.read, tt.write)
 			}
 		})
+	}
+}
+
+// What a function does with a table is counted for the function as well.
+func TestUnitsByFunction(t *testing.T) {
+	f := newFixture(t, "")
+	f.ensure(things)
+	for _, function := range []string{"SendFunction", "SendFunction", ""} {
+		ctx := t.Context()
+		if function != "" {
+			ctx = caller.With(ctx, function)
+		}
+		if status, response := f.Do(ctx, "DynamoDB_20120810.PutItem", []byte(`{"TableName":"things","Item":{"p":{"S":"a"},"s":{"N":"1"},"g":{"S":"g"}}}`)); status != 200 {
+			t.Fatalf("%d %s", status, response)
+		}
+	}
+	f.do("GetItem", `{"TableName":"things","Key":{"p":{"S":"a"},"s":{"N":"1"}}}`)
+	usage := f.meter.Usage()
+	want := map[string]map[string]float64{"SendFunction": {"requests.things": 2, "write_units.things": 3, "read_units.things": 0}}
+	if got := usage["dynamodb_by_function"]; !reflect.DeepEqual(got, want) {
+		t.Errorf("by function: %v, want %v: one unit for the table and, the first time, one for the index", got, want)
+	}
+	if all := usage["dynamodb"]["things"]; all["write_units"] != 4 || all["requests.PutItem"] != 3 {
+		t.Errorf("in all: %v, want 4 units in 3 requests", all)
 	}
 }

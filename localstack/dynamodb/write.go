@@ -237,7 +237,7 @@ func (db *DB) single(kind, operation string, q *request, dst []byte) ([]byte, er
 		if err != nil {
 			return nil, err
 		}
-		spent{table: w.table, write: 2 * w.units()}.count(operation)
+		spent{table: w.table, write: 2 * w.units()}.count(q, operation)
 		failed := &apiError{Type: "ConditionalCheckFailedException", Message: "The conditional request failed"}
 		if q.ReturnOnFailure == "ALL_OLD" {
 			failed.Item = w.before
@@ -250,7 +250,7 @@ func (db *DB) single(kind, operation string, q *request, dst []byte) ([]byte, er
 		return nil, err
 	}
 	cost.indexes = changes[0].indexes
-	cost.count(operation)
+	cost.count(q, operation)
 	dst = append(dst, '{')
 	if it := w.returned(); it != nil {
 		dst = append(dst, `"Attributes":`...)

@@ -90,7 +90,7 @@ func newMeters(m *meter.Meter, api string) meters {
 	of := func(metric string) *meter.Counter { return m.Counter(meterService, api, metric) }
 	return meters{
 		messagesIn: of("messages_in"), repliesOut: of("replies_out"), postsOut: of("posts_out"),
-		connects: of("connects"), disconnects: of("disconnects"), connections: of("connections"),
+		connects: of("connects"), disconnects: of("disconnects"), connections: m.Gauge(meterService, api, "connections"),
 		handshakes: of("handshakes"), throttled: of("throttled"),
 	}
 }

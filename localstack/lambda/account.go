@@ -16,7 +16,7 @@ import (
 type account struct {
 	unreserved quota // of the functions that reserve nothing
 
-	mu      sync.Mutex // guards what follows, and the quotas
+	mu      sync.Mutex // guards what follows, the quotas, and how many invocations of each function run
 	running int
 	closed  bool
 	idle    chan struct{} // closed once closed is set and nothing is running
@@ -48,26 +48,31 @@ func (a *account) quota(f Function) *quota {
 	return &quota{limit: *f.ReservedConcurrency}
 }
 
-// enter counts an invocation in, or says why it may not run.
-func (a *account) enter(q *quota) error {
+// enter counts an invocation of a function in, or says why it may not run.
+func (a *account) enter(d *deployed) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
 	case a.closed:
 		return ErrClosed
-	case q.running >= q.limit:
+	case d.quota.running >= d.quota.limit:
+		d.throttles.Add(1)
 		return ErrThrottled
 	}
-	q.running++
+	d.quota.running++
+	d.running++
 	a.running++
+	d.invocations.Add(1)
+	d.concurrentMax.Raise(d.running)
 	return nil
 }
 
 // leave counts an invocation out.
-func (a *account) leave(q *quota) {
+func (a *account) leave(d *deployed) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	q.running--
+	d.quota.running--
+	d.running--
 	a.running--
 	if a.closed && a.running == 0 {
 		close(a.idle)
@@ -97,9 +102,15 @@ func (a *account) drain(ctx context.Context) error {
 // deployed is a function with what is derived from it.
 type deployed struct {
 	Function
-	arn                               string
-	invocations, errors, milliseconds *meter.Counter
-	megabyteMilliseconds              *meter.Counter // what GB-seconds are made of
+	arn     string
+	quota   *quota
+	running int64 // invocations; guarded by account.mu
+
+	invocations, errors, throttles *meter.Counter
+	concurrentMax                  *meter.Counter
+	coldStarts                     *meter.Counter // environments that were started
+	initMS, billedMS               *meter.Counter // billed; the first is part of the second
+	megabyteMS                     *meter.Counter // billed, times the memory: shown as GB-seconds
 }
 
 // deploy checks a function as a deployment would, and fills in defaults.
@@ -117,35 +128,33 @@ func (o Options) deploy(f Function) (deployed, error) {
 	if size > MaxEnv {
 		return deployed{}, fmt.Errorf("function %s: its environment variables have %d bytes; Lambda takes at most %d: make them fewer or shorter", f.Name, size, MaxEnv)
 	}
-	memory := o.Meter.Counter("lambda", f.Name, "megabyte_milliseconds")
-	o.Meter.Func("lambda", f.Name, "gb_seconds", func() float64 { return memory.Value() / 1024 / 1000 })
+	of := func(metric string) *meter.Counter { return o.Meter.Counter("lambda", f.Name, metric) }
 	return deployed{
-		Function:     f,
-		arn:          fmt.Sprintf("arn:aws:lambda:%s:%s:function:%s", o.Region, o.Account, f.Name),
-		invocations:  o.Meter.Counter("lambda", f.Name, "invocations"),
-		errors:       o.Meter.Counter("lambda", f.Name, "errors"),
-		milliseconds: o.Meter.Counter("lambda", f.Name, "milliseconds"),
+		Function: f,
+		arn:      fmt.Sprintf("arn:aws:lambda:%s:%s:function:%s", o.Region, o.Account, f.Name),
 
-		megabyteMilliseconds: memory,
+		invocations: of("invocations"), errors: of("errors"), throttles: of("throttles"),
+		concurrentMax: o.Meter.Peak("lambda", f.Name, "concurrent_max"),
+		coldStarts:    of("cold_starts"), initMS: of("init_ms"), billedMS: of("billed_ms"),
+		megabyteMS: o.Meter.Scaled("lambda", f.Name, "gb_seconds", 1.0/1024/1000),
 	}, nil
 }
 
-// meter counts an invocation as it is billed: in milliseconds, rounded up. The initialization before
-// the first one is billed with it.
-// Source: aws.amazon.com/lambda/pricing, duration.
-func (d *deployed) meter(took time.Duration, result Result) {
-	d.bill(billed(took))
+// meter counts an invocation as it is billed: in milliseconds, rounded up, times the memory. The
+// initialization before the first one of an environment is billed with it.
+// Source: aws.amazon.com/lambda/pricing, duration; AWS compute blog, 2025, "AWS Lambda standardizes
+// billing for INIT phase".
+func (d *deployed) meter(init, took time.Duration, result Result) {
+	milliseconds := billed(init + took)
+	d.initMS.Add(billed(init))
+	d.billedMS.Add(milliseconds)
+	d.megabyteMS.Add(milliseconds * int64(d.MemoryMB))
 	if result.FunctionError != "" {
 		d.errors.Add(1)
 	}
 }
 
-// bill counts billed milliseconds. GB-seconds are those times the memory.
-func (d *deployed) bill(milliseconds int64) {
-	d.milliseconds.Add(milliseconds)
-	d.megabyteMilliseconds.Add(milliseconds * int64(d.MemoryMB))
-}
-
+// billed is a duration in the milliseconds that are billed for it.
 func billed(took time.Duration) int64 { return int64((took + time.Millisecond - 1) / time.Millisecond) }
 
 // admissible checks what can be known of an invocation before it takes a place.

@@ -40,7 +40,6 @@ type fleet struct {
 	deployed
 	options ProcessOptions
 	account *account
-	quota   *quota
 	starter *starter
 	log     *slog.Logger
 	binary  string
@@ -62,7 +61,6 @@ type fleet struct {
 
 // submit hands a task to a free environment, or queues it and starts one if need be.
 func (f *fleet) submit(t *task) {
-	f.invocations.Add(1)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
@@ -86,7 +84,8 @@ func (f *fleet) withdraw(t *task) {
 	defer f.mu.Unlock()
 	if i := slices.Index(f.waiting, t); i >= 0 {
 		f.waiting = slices.Delete(f.waiting, i, i+1)
-		f.account.leave(f.quota)
+		f.invocations.Add(-1)
+		f.account.leave(&f.deployed)
 	}
 }
 
@@ -118,6 +117,7 @@ func (f *fleet) grow() {
 		}
 		f.all[e] = struct{}{}
 		f.coming++
+		f.coldStarts.Add(1)
 		f.ended.Add(1)
 		go e.live()
 	}
@@ -304,10 +304,10 @@ func (f *fleet) failStart(e *environment, exit error) {
 func (f *fleet) finish(t *task, o outcome) {
 	if o.err == nil {
 		o.result.RequestID = t.id
-		f.meter(t.init+time.Since(t.start), o.result)
+		f.meter(t.init, time.Since(t.start), o.result)
 	}
 	t.done <- o
-	f.account.leave(f.quota)
+	f.account.leave(&f.deployed)
 }
 
 // report tells of an invocation what the last line of Lambda's log about it does. f.mu is held.

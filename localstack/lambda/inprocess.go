@@ -28,7 +28,6 @@ type InProcess struct {
 type inProcess struct {
 	deployed
 	handler awslambda.Handler
-	quota   *quota
 	log     *slog.Logger
 }
 
@@ -46,6 +45,7 @@ func NewInProcess(o Options, registry map[string]function.Constructor, connect f
 		if err != nil {
 			return nil, err
 		}
+		d.quota = p.account.quota(f)
 		env := variables(d.Function, o.Region)
 		cfg, client := connect(f.Name)
 		log := o.Log.With("function", f.Name)
@@ -59,7 +59,7 @@ func NewInProcess(o Options, registry map[string]function.Constructor, connect f
 		if err != nil {
 			return nil, fmt.Errorf("function %s cannot start: %w", f.Name, err)
 		}
-		p.functions[f.Name] = &inProcess{deployed: d, handler: handler, quota: p.account.quota(f), log: log}
+		p.functions[f.Name] = &inProcess{deployed: d, handler: handler, log: log}
 	}
 	return p, nil
 }
@@ -74,10 +74,9 @@ func (p *InProcess) Invoke(ctx context.Context, name string, event []byte) (Resu
 	if err := admissible(f != nil, name, event); err != nil {
 		return Result{}, err
 	}
-	if err := p.account.enter(f.quota); err != nil {
+	if err := p.account.enter(&f.deployed); err != nil {
 		return Result{}, fmt.Errorf("invoke %s: %w", name, err)
 	}
-	f.invocations.Add(1)
 	i := &invocation{function: f, id: newRequestID(), start: time.Now(), done: make(chan Result, 1)}
 	run, cancel := context.WithTimeout(p.life, f.Timeout)
 	run = lambdacontext.NewContext(run, &lambdacontext.LambdaContext{AwsRequestID: i.id, InvokedFunctionArn: f.arn})
@@ -86,7 +85,7 @@ func (p *InProcess) Invoke(ctx context.Context, name string, event []byte) (Resu
 	}
 	i.ctx = run
 	go func() {
-		defer p.account.leave(f.quota)
+		defer p.account.leave(&f.deployed)
 		defer cancel()
 		function.GrowStack()
 		i.run(event)
@@ -166,7 +165,7 @@ func (i *invocation) wait() Result {
 // finish meters the invocation and completes its result.
 func (i *invocation) finish(result Result) Result {
 	took := time.Since(i.start)
-	i.function.meter(took, result)
+	i.function.meter(0, took, result)
 	result.RequestID = i.id
 	if i.function.log.Enabled(i.ctx, slog.LevelDebug) {
 		i.function.log.DebugContext(i.ctx, "REPORT", "request_id", i.id, "ms", milliseconds(took), "billed_ms", billed(took),

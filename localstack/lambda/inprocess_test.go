@@ -159,7 +159,7 @@ func TestTimeoutFreesTheCaller(t *testing.T) {
 					t.Errorf("Invoke took %v, want the time-out of 2s", took)
 				}
 				usage := m.Usage()["lambda"]["Fn"]
-				if usage["invocations"] != 1 || usage["errors"] != 1 || usage["milliseconds"] != 2000 {
+				if usage["invocations"] != 1 || usage["errors"] != 1 || usage["billed_ms"] != 2000 {
 					t.Errorf("usage = %v", usage)
 				}
 				close(release)
@@ -195,7 +195,7 @@ func TestCallerMayLeave(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		if ms := m.Usage()["lambda"]["Fn"]["milliseconds"]; !finished || ms != 1000 {
+		if ms := m.Usage()["lambda"]["Fn"]["billed_ms"]; !finished || ms != 1000 {
 			t.Errorf("finished = %v, billed %v ms; want true and 1000", finished, ms)
 		}
 	})

@@ -89,8 +89,9 @@ func NewProcess(ctx context.Context, o Options, po ProcessOptions) (*Process, er
 	p := &Process{account: newAccount(o.Concurrent, o.Functions), fleets: map[string]*fleet{}, starter: newStarter()}
 	for _, d := range functions {
 		binary := binaries[d.Name]
+		d.quota = p.account.quota(d.Function)
 		p.fleets[d.Name] = &fleet{
-			deployed: d, options: po, account: p.account, quota: p.account.quota(d.Function), starter: p.starter,
+			deployed: d, options: po, account: p.account, starter: p.starter,
 			log: o.Log.With("function", d.Name), binary: binary,
 			env: processVariables(d.Function, o.Region, po, filepath.Dir(binary)),
 		}
@@ -125,7 +126,7 @@ func (p *Process) Invoke(ctx context.Context, name string, event []byte) (Result
 	if err := admissible(f != nil, name, event); err != nil {
 		return Result{}, err
 	}
-	if err := p.account.enter(f.quota); err != nil {
+	if err := p.account.enter(&f.deployed); err != nil {
 		return Result{}, fmt.Errorf("invoke %s: %w", name, err)
 	}
 	t := &task{id: newRequestID(), trace: caller.Invocation(ctx), event: event, done: make(chan outcome, 1)}

@@ -104,7 +104,8 @@ func TestProcessRunsTheBinary(t *testing.T) {
 	if second.PID != first.PID {
 		t.Error("a warm environment was not used again")
 	}
-	if usage := m.Usage()["lambda"]["Fn"]; usage["invocations"] != 2 || usage["errors"] != 0 || usage["milliseconds"] < 2 {
+	if usage := m.Usage()["lambda"]["Fn"]; usage["invocations"] != 2 || usage["errors"] != 0 || usage["cold_starts"] != 1 || usage["concurrent_max"] != 1 ||
+		usage["init_ms"] < 1 || usage["billed_ms"] < usage["init_ms"]+1 {
 		t.Errorf("usage = %v", usage)
 	}
 }

@@ -47,6 +47,10 @@ func (s *shard) process(ctx context.Context, batch []entry, invokes int) error {
 		invokes++
 		throttles = 0
 		done := s.processed(batch, result)
+		s.meters.batches.Add(1)
+		if done < len(batch) {
+			s.meters.failed.Add(1)
+		}
 		if err := s.progress.done(batch[:done]); err != nil {
 			return err
 		}

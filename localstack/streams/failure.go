@@ -52,6 +52,7 @@ func (s *shard) giveUp(ctx context.Context, batch []entry, condition string, inv
 	first, last := batch[0], batch[len(batch)-1]
 	s.Log.ErrorContext(ctx, "batch given up", "mapping", s.Name, "shard", s.id, "condition", condition, "records", len(batch),
 		"first", first.SequenceNumber, "last", last.SequenceNumber, "error_type", result.ErrorType, "error_message", result.ErrorMessage)
+	s.meters.givenUp.Add(int64(len(batch)))
 	if s.FailureQueueARN == "" {
 		return s.progress.done(batch)
 	}

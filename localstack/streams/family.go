@@ -10,6 +10,7 @@ import (
 // runShards processes the shards that the stream has, and those that it gets. One that goes on for
 // another begins when all records of that one are done with, so that an item's records keep their order.
 func runShards(ctx context.Context, m Mapping, o Options) error {
+	counts := newMeters(o.Meter, m.Name)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		known := map[string]bool{}
@@ -35,7 +36,7 @@ func runShards(ctx context.Context, m Mapping, o Options) error {
 							return ctx.Err()
 						}
 					}
-					run := &shard{Mapping: m, Options: o, id: s.ID, functionARN: functionARN(m)}
+					run := &shard{Mapping: m, Options: o, id: s.ID, functionARN: functionARN(m), meters: counts}
 					if err := run.run(ctx); err != nil {
 						return fmt.Errorf("shard %s: %w", s.ID, err)
 					}

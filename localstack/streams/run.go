@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/duet-chat/duet/localstack/lambda"
+	"github.com/duet-chat/duet/localstack/meter"
 )
 
 // Options of a running mapping.
@@ -18,6 +19,7 @@ type Options struct {
 	Invoker     lambda.Invoker
 	Checkpoints Checkpoints
 	Failures    FailureQueue // may be nil when the mapping names no queue
+	Meter       *meter.Meter // may be nil
 	Log         *slog.Logger
 
 	// Poll is how often each shard is asked for records, AWSPoll as on AWS; 0 hands them over at once.

@@ -20,6 +20,7 @@ type shard struct {
 	id          string
 	functionARN string
 	progress    *progress
+	meters      meters
 }
 
 // Bounds of reading ahead, as of GetRecords and of a lane's queue in reads.
@@ -103,6 +104,8 @@ func (s *shard) read(ctx context.Context, after string, lanes []*lane) error {
 			i := r.ItemKey % uint64(len(lanes))
 			dealt[i] = append(dealt[i], e)
 		}
+		s.meters.records.Add(int64(len(records)))
+		s.meters.filtered.Add(int64(len(filtered)))
 		if err := s.progress.done(filtered); err != nil {
 			return err
 		}
