@@ -1,6 +1,7 @@
 package dynamodb
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/duet-chat/duet/localstack/dynamodb/attr"
@@ -74,10 +75,10 @@ func (r *rangeRead) checkFilter() error {
 	if r.filter == nil {
 		return nil
 	}
-	s := r.schema()
-	for _, name := range r.filter.Attributes() {
-		if s.has(name) {
-			return invalid("Filter Expression can only contain non-primary key attributes: Primary key attribute: %s", name)
+	s, names := r.schema(), r.filter.Attributes()
+	for _, k := range []expr.Key{s.pk, s.sk} {
+		if k.Name != "" && slices.Contains(names, k.Name) {
+			return invalid("Filter Expression can only contain non-primary key attributes: Primary key attribute: %s", k.Name)
 		}
 	}
 	return nil

@@ -201,6 +201,15 @@ func (e *engines) compareMalformed(t rapid.TB, operation string, request object,
 	if want.Type == embedded.Type && strings.HasPrefix(want.Message, "Value ") && strings.Contains(embedded.Message, want.Message) {
 		want.Message = embedded.Message // AWS tells all of them
 	}
+	for i, r := range reasonsOf(want) {
+		if theirs := reasonsOf(embedded); i < len(theirs) {
+			for _, w := range refusals {
+				if w.same(fmt.Sprint(r["Message"]), fmt.Sprint(theirs[i]["Message"])) {
+					r["Message"] = theirs[i]["Message"]
+				}
+			}
+		}
+	}
 	if diff := cmp.Diff(want, embedded); diff != "" {
 		e.differ(t, operation, request, want, embedded, diff)
 	}

@@ -261,7 +261,10 @@ func (r *run) pages(e engine, operation string, request object) answer {
 		whole = a
 		if last == nil {
 			slices.SortFunc(items, func(a, b any) int { return cmpText(a, b) })
-			a.Body["Count"], a.Body["ScannedCount"], a.Body["pages"], a.Body["units"] = count, scanned, pages, units
+			a.Body["Count"], a.Body["ScannedCount"], a.Body["pages"] = count, scanned, pages
+			if pages == 1 { // else what a page is rounded to depends on which items come together
+				a.Body["units"] = units
+			}
 			if hasItems {
 				a.Body["Items"] = items
 			}
