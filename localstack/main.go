@@ -32,6 +32,8 @@ type flags struct {
 	Functions string            `enum:"inprocess,process" default:"inprocess" help:"Run functions in this process, or as the binaries that SAM deploys."`
 	Template  string            `default:"template.yaml" placeholder:"FILE" help:"The stack."`
 	Outputs   string            `placeholder:"FILE" help:"Write the stack's outputs to this file as JSON, once ready."`
+	Stack     string            `default:"duet" placeholder:"NAME" help:"Name of the stack, of which names of tables and queues are made."`
+	DynamoDB  string            `name:"dynamodb" placeholder:"URL" help:"Have the tables in this DynamoDB, such as DynamoDB Local's http://localhost:8000, not in the embedded one."`
 	Watch     bool              `help:"Reload on a change of the template or of the functions' code; connections and data stay."`
 	Parameter map[string]string `placeholder:"NAME=VALUE" help:"A parameter of the template."`
 	Fault     []string          `sep:"none" placeholder:"RULE" help:"Let something fail, as in 'dynamodb/PutItem p=0.1 error=ThrottlingException'; may be repeated. See docs/local-cloud.md."`
@@ -40,7 +42,7 @@ type flags struct {
 	Limit     map[string]string `placeholder:"NAME=VALUE" help:"A limit of API Gateway that is other than AWS's, as in idle=5s; may be repeated. See docs/local-cloud.md."`
 	Throttle  bool              `default:"true" negatable:"" help:"Refuse what is beyond the rates of the template and of an AWS account. On by default."`
 	// Not a duration: "aws" is one of its values.
-	StreamDelay streamDelay `default:"0" placeholder:"DURATION" help:"Poll streams so often, aws (250ms) as Lambda does; 0 hands records to functions at once."`
+	StreamDelay streamDelay `default:"0" placeholder:"DURATION" help:"Poll streams so often, aws (250ms) as Lambda does; 0 hands records to functions at once (with --dynamodb: aws)."`
 	LogLevel    slog.Level  `default:"WARN" help:"DEBUG, INFO (a line per frame), WARN or ERROR."`
 }
 
@@ -82,6 +84,7 @@ func run(ctx context.Context, f flags) error {
 	limits.NoThrottling = !f.Throttle
 	c, err := cloud.Start(ctx, cloud.Config{
 		Template: f.Template, Host: f.Host, Port: f.Port, Dir: f.Data, Functions: f.Functions, Parameters: f.Parameter,
+		Stack: f.Stack, DynamoDB: f.DynamoDB,
 		StreamDelay: time.Duration(f.StreamDelay),
 		Suggested:   map[string]string{"LogLevel": f.LogLevel.String()},
 		Limits:      limits,
@@ -160,6 +163,9 @@ func greet(c *cloud.Cloud, f flags) {
 	data := "in memory: gone when this ends; --data DIR keeps it"
 	if f.Data != "" {
 		data = f.Data
+	}
+	if f.DynamoDB != "" {
+		data += "; tables at " + f.DynamoDB
 	}
 	faults := ""
 	if s := c.Faults().Status(); s.Active {

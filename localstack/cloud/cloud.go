@@ -3,12 +3,14 @@
 package cloud
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,7 +36,8 @@ import (
 const (
 	Region  = "us-east-1"
 	Account = "000000000000"
-	stack   = "duet"
+	// DefaultStack is the name of a stack that is given none.
+	DefaultStack = "duet"
 )
 
 // Modes of running functions.
@@ -51,6 +54,10 @@ type Config struct {
 	Host string
 	Port int    // 0 picks a free one
 	Dir  string // where data is kept; "" keeps it in memory
+	// Stack is the stack's name, of which names of tables and queues are made; "" for "duet".
+	Stack string
+	// DynamoDB is the URL of a DynamoDB that has the tables; "" for the embedded one.
+	DynamoDB string
 	// Functions is InProcess, the default, or Process.
 	Functions  string
 	Parameters map[string]string // of the template, over its defaults
@@ -79,10 +86,10 @@ type Cloud struct {
 	log         *slog.Logger
 	ready       time.Duration
 	store       *storage.Store
-	db          *dynamodb.DB
+	engine      engine
 	guard       *iam.Guard
 	faults      *fault.Injector
-	tables      dynamodb.Doer  // what requests for DynamoDB go to: db, or what stands before it
+	tables      dynamodb.Doer  // what requests for DynamoDB go to: engine, or what stands before it
 	invoker     lambda.Invoker // what invocations go to: functions, or what stands before them
 	pools       *cognito.Pools
 	api         *gateway.Gateway // nil without an API
@@ -106,6 +113,9 @@ type Cloud struct {
 // seriesSeconds is how many seconds of activity the page can show from before it was opened: some 80 KB.
 const seriesSeconds = 300
 
+// stackName is what a stack may be called. Source: CloudFormation API reference, CreateStack, StackName.
+var stackName = regexp.MustCompile(`^[a-zA-Z][-a-zA-Z0-9]{0,127}$`)
+
 // closeTimeout bounds what Close waits for: Ctrl-C ends everything within a second.
 const closeTimeout = 900 * time.Millisecond
 
@@ -114,6 +124,9 @@ func Start(ctx context.Context, o Config) (_ *Cloud, err error) {
 	began := time.Now()
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Stack = cmp.Or(o.Stack, DefaultStack); !stackName.MatchString(o.Stack) {
+		return nil, fmt.Errorf("%q is no name of a stack: it begins with a letter and has letters, digits and hyphens, 128 at most", o.Stack)
 	}
 	listener, err := listen(o.Host, o.Port)
 	if err != nil {
@@ -132,11 +145,14 @@ func Start(ctx context.Context, o Config) (_ *Cloud, err error) {
 	if c.store, err = storage.Open(o.Dir); err != nil {
 		return nil, err
 	}
-	if c.db, err = dynamodb.New(dynamodb.Options{Store: c.store, Region: Region, Account: Account, Now: time.Now, Meter: c.meter, Log: o.Log}); err != nil {
+	if c.engine, err = c.openEngine(ctx); err != nil {
 		return nil, err
 	}
 	read, planned, err := c.load()
 	if err != nil {
+		return nil, err
+	}
+	if read, planned, err = c.provide(read, planned); err != nil {
 		return nil, err
 	}
 	c.stack.Store(read)
@@ -144,9 +160,9 @@ func Start(ctx context.Context, o Config) (_ *Cloud, err error) {
 	if err != nil {
 		return nil, err
 	}
-	c.guard = iam.New(iam.Options{Stack: stack, Region: Region, Account: Account, Log: o.Log})
+	c.guard = iam.New(iam.Options{Stack: o.Stack, Region: Region, Account: Account, Log: o.Log})
 	c.guard.Set(read.Policies)
-	c.tables = c.guard.DynamoDB(c.faults.DynamoDB(c.db))
+	c.tables = c.guard.DynamoDB(c.faults.DynamoDB(c.engine))
 	c.queues, err = sqs.New(sqs.Options{
 		Store: c.store, BaseURL: c.url, Region: Region, Account: Account, Now: time.Now, Meter: c.meter,
 	}, read.Queues...)
@@ -192,7 +208,7 @@ func Start(ctx context.Context, o Config) (_ *Cloud, err error) {
 	if err := c.setMappings(read.Mappings); err != nil {
 		return nil, err
 	}
-	c.running.Go(func() { c.sweep(c.background) })
+	c.running.Go(func() { c.engine.run(c.background) })
 	c.server = &http.Server{
 		Handler:           c,
 		ReadHeaderTimeout: 10 * time.Second,
@@ -225,17 +241,6 @@ func reachable(a *net.TCPAddr) string {
 		host = "localhost"
 	}
 	return net.JoinHostPort(host, strconv.Itoa(a.Port))
-}
-
-// sweepEvery is how often expired items are looked for: AWS takes up to days.
-const sweepEvery = 5 * time.Minute
-
-func (c *Cloud) sweep(ctx context.Context) {
-	for sleep(ctx, sweepEvery) == nil {
-		if err := c.db.Sweep(); err != nil {
-			c.log.ErrorContext(ctx, "expired items cannot be removed", "error", err)
-		}
-	}
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -317,8 +322,8 @@ func (c *Cloud) closeParts(ctx context.Context) error {
 	if c.pools != nil {
 		errs = append(errs, c.pools.Close())
 	}
-	if c.db != nil {
-		errs = append(errs, c.db.Close())
+	if c.engine != nil {
+		errs = append(errs, c.engine.Close())
 	}
 	if c.store != nil {
 		errs = append(errs, c.store.Close())

@@ -7,24 +7,17 @@ import (
 	"strings"
 	"time"
 
-	"github.com/duet-chat/duet/localstack/dynamodb"
 	"github.com/duet-chat/duet/localstack/streams"
 	"github.com/duet-chat/duet/localstack/template"
 )
 
 // load reads the template and plans its tables; nothing is made.
-func (c *Cloud) load() (*template.Stack, *dynamodb.Plan, error) {
-	planned := c.db.NewPlan()
+func (c *Cloud) load() (*template.Stack, tablePlan, error) {
+	planned := c.engine.plan(c.background)
 	read, err := template.Load(c.config.Template, template.Options{
-		Parameters: c.config.Parameters, Suggested: c.config.Suggested, Stack: stack, Region: Region, Account: Account,
+		Parameters: c.config.Parameters, Suggested: c.config.Suggested, Stack: c.config.Stack, Region: Region, Account: Account,
 		Host: strings.TrimPrefix(c.url, "http://"), CreateTable: planned.Table,
-		CheckTables: func() error {
-			if others := planned.Strangers(); len(others) > 0 && c.config.Dir != "" {
-				return fmt.Errorf("the data folder %s is another stack's: it has the tables %s, and none of this template's: choose another folder with --data, or empty this one",
-					c.config.Dir, strings.Join(others, ", "))
-			}
-			return nil
-		},
+		CheckTables: func() error { return c.engine.strangers(planned) },
 	})
 	return read, planned, err
 }
@@ -79,12 +72,16 @@ func (c *Cloud) setMappings(mappings []streams.Mapping) error {
 
 // mappingOptions is what a mapping needs to run.
 func (c *Cloud) mappingOptions(m streams.Mapping) (streams.Options, error) {
-	source, err := c.db.Stream(m.StreamARN)
+	source, err := c.engine.stream(m.StreamARN)
 	if err != nil {
 		return streams.Options{}, fmt.Errorf("event source mapping %s: %w", m.Name, err)
 	}
+	poll := c.config.StreamDelay
+	if c.config.DynamoDB != "" {
+		poll = 0 // its source polls the engine
+	}
 	return streams.Options{
-		Source: source.Source(), Invoker: c.faults.Batches(c.invoker), Checkpoints: checkpoints{c.store, m.StreamARN}, Failures: c.queues,
-		Poll: c.config.StreamDelay, Now: time.Now, Sleep: sleep, Jitter: func(d time.Duration) time.Duration { return rand.N(d) + 1 }, Meter: c.meter, Log: c.log,
+		Source: source, Invoker: c.faults.Batches(c.invoker), Checkpoints: checkpoints{c.store, m.StreamARN}, Failures: c.queues,
+		Poll: poll, Now: time.Now, Sleep: sleep, Jitter: func(d time.Duration) time.Duration { return rand.N(d) + 1 }, Meter: c.meter, Log: c.log,
 	}, nil
 }

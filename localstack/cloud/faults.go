@@ -57,7 +57,7 @@ func (c *Cloud) newFaults(f Faults, tables []string) (plan fault.Plan, err error
 
 // backup remembers what stands in all tables.
 func (c *Cloud) backup() error {
-	b, err := c.db.Backup()
+	b, err := c.engine.backup()
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func (c *Cloud) backup() error {
 func (c *Cloud) restore() error {
 	c.deploying.Lock()
 	defer c.deploying.Unlock()
-	if err := c.db.Restore(c.saved); err != nil {
+	if err := c.engine.restore(c.saved); err != nil {
 		return err
 	}
 	read, planned, err := c.load()

@@ -144,12 +144,16 @@ func (c *Cloud) deploy(ctx context.Context, changed []string) ([]string, error) 
 	if err := fixed(before, next); err != nil {
 		return nil, err
 	}
+	missing := planned.Missing()
+	if next, planned, err = c.provide(next, planned); err != nil {
+		return nil, err
+	}
 	functions, err := c.fleet.start(ctx, next.Functions, c.current, c.affected(ctx, next, changed))
 	if err != nil {
 		return nil, err
 	}
 	// From here on nothing fails but by a fault of the machine.
-	done := difference(before, next, functions.replaced, c.newTables(planned.Names()))
+	done := difference(before, next, functions.replaced, missing)
 	if err := planned.Apply(); err != nil {
 		return nil, err
 	}
@@ -242,11 +246,6 @@ func functionNames(s *template.Stack) []string {
 		names = append(names, function.Name)
 	}
 	return names
-}
-
-// newTables are the tables that are not there yet.
-func (c *Cloud) newTables(names []string) []string {
-	return slices.DeleteFunc(names, c.db.HasTable)
 }
 
 // ofTheCloud are the changed files that this program is made of, seen from their module: no function

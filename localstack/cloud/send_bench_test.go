@@ -23,7 +23,7 @@ func BenchmarkSend(b *testing.B) {
 			ctx := context.Background()
 			for _, user := range []string{"alice", "bob"} {
 				body := fmt.Sprintf(`{"TableName":"duet-UsersTable","Item":{"user":{"S":%q}}}`, user)
-				if status, answer := c.db.Do(ctx, "DynamoDB_20120810.PutItem", []byte(body)); status != 200 {
+				if status, answer := c.tables.Do(ctx, "DynamoDB_20120810.PutItem", []byte(body)); status != 200 {
 					b.Fatalf("%s", answer)
 				}
 			}

@@ -36,6 +36,9 @@ const readyTimeout = 2 * time.Minute
 // what it wrote is in the test's output when that has failed.
 func StartProcess(t testing.TB, dir string, flags ...string) *Process {
 	t.Helper()
+	if url := Engine(); url != "" {
+		flags = append([]string{"--dynamodb", url, "--stack", newStack(), "--stream-delay", enginePoll.String()}, flags...)
+	}
 	p := &Process{t: t, binary: Binary(t), dir: dir, port: freePort(t), flags: flags}
 	t.Cleanup(func() {
 		p.Kill9()
