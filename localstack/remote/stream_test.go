@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,6 +20,7 @@ import (
 // fake is a stream's API in memory, with what the embedded engine never does. An iterator is the shard
 // and how many of its records are behind it.
 type fake struct {
+	mu     sync.Mutex // guards what follows
 	shards []fakeShard
 	fail   []error // the next requests' answers; nil answers as it should
 	asked  []string
@@ -42,7 +44,16 @@ func (f *fake) find(id string) *fakeShard {
 	return nil
 }
 
+// change does something to the shards while they are read.
+func (f *fake) change(do func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	do()
+}
+
 func (f *fake) call(_ context.Context, operation string, in, out any) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.asked = append(f.asked, operation)
 	if len(f.fail) > 0 {
 		err := f.fail[0]
@@ -239,23 +250,23 @@ func TestNewShardsAreFound(t *testing.T) {
 		}
 		go func() {
 			time.Sleep(3 * time.Second)
-			f.shards[0].closed = true
+			f.change(func() { f.shards[0].closed = true })
 			if got := take(t, s, "1", 10); got != "EOF" {
 				t.Errorf("a closed shard: %s", got)
 			}
 			time.Sleep(2500 * time.Millisecond) // it shows late
-			f.shards = append(f.shards, fakeShard{id: "b", parent: "a"})
+			f.change(func() { f.shards = append(f.shards, fakeShard{id: "b", parent: "a"}) })
 		}()
 		if got, want := next(), "b<a in 6s"; got != want {
 			t.Errorf("the child: %q, want %q", got, want)
 		}
-		f.shards = append(f.shards, fakeShard{id: "y"})
+		f.change(func() { f.shards = append(f.shards, fakeShard{id: "y"}) })
 		if got, want := next(), "y< in 0s"; got != want {
 			t.Errorf("another: %q, want %q", got, want)
 		}
 		go func() {
 			time.Sleep(time.Second)
-			f.shards = append(f.shards, fakeShard{id: "z"})
+			f.change(func() { f.shards = append(f.shards, fakeShard{id: "z"}) })
 		}()
 		if got, want := next(), "z< in 10s"; got != want {
 			t.Errorf("one more: %q, want %q", got, want)
