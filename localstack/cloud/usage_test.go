@@ -42,6 +42,29 @@ func TestUsageIsShown(t *testing.T) {
 	}
 }
 
+// A metric that gets another name loses its price, and its place on the page.
+func TestEveryPriceIsOfSomethingMetered(t *testing.T) {
+	c := cloudtest.Start(t)
+	usage := c.Meter().Usage()
+	prices, err := bill.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	metered := func(service, metric string) {
+		t.Helper()
+		for _, metrics := range usage[service] {
+			if _, ok := metrics[metric]; ok {
+				return
+			}
+		}
+		t.Errorf("nothing of %s is metered as %s", service, metric)
+	}
+	for _, price := range prices.Prices {
+		metered(price.Service, price.Metric)
+	}
+	metered("apigateway", "connections") // which the page shows
+}
+
 // asked makes a request of DynamoDB, signed as a function unless it is "", and returns status and body.
 func asked(t *testing.T, url, function, operation, body string) (int, string) {
 	t.Helper()
