@@ -38,11 +38,15 @@ const maxBody = 2 << 20
 // Source: Service authorization reference, "Actions, resources, and condition keys for Amazon SQS".
 func (g *Guard) SQS(next http.Handler) http.Handler {
 	return g.json("sqs", next, func(body []byte) string {
-		url := gjson.GetBytes(body, "QueueUrl").String()
-		if name := url[strings.LastIndexByte(url, '/')+1:]; name != "" {
-			return "arn:aws:sqs:" + g.Region + ":" + g.Account + ":" + name
+		named := gjson.GetManyBytes(body, "QueueUrl", "QueueName")
+		name := named[1].String()
+		if url := named[0].String(); url != "" {
+			name = url[strings.LastIndexByte(url, '/')+1:]
 		}
-		return "*"
+		if name == "" {
+			return "*"
+		}
+		return "arn:aws:sqs:" + g.Region + ":" + g.Account + ":" + name
 	})
 }
 
@@ -81,6 +85,7 @@ func (g *Guard) json(service string, next http.Handler, resource func(body []byt
 			return
 		}
 		_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+		operation = strings.TrimSuffix(operation, "Batch") // needs what each of its entries does
 		if err := g.Check(function, service+":"+operation, resource(body)); err != nil {
 			refuse(w, http.StatusBadRequest, "AccessDeniedException", err)
 			return

@@ -3,6 +3,7 @@ package iam_test
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -153,6 +154,67 @@ func TestConnectionsNeedManageConnections(t *testing.T) {
 			guard(post).Connections("api1", next).ServeHTTP(w, r)
 			if w.Code != test.want {
 				t.Errorf("status %d %s, want %d", w.Code, w.Body, test.want)
+			}
+		})
+	}
+}
+
+// What each operation of the other services needs.
+// Source: Service authorization reference, of Amazon SQS, AWS Lambda, Amazon Cognito user pools.
+func TestOtherServices(t *testing.T) {
+	const queue = "arn:aws:sqs:us-east-1:000000000000:Failures"
+	const function = "arn:aws:lambda:us-east-1:000000000000:function:Deliver"
+	const pool = "arn:aws:cognito-idp:us-east-1:000000000000:userpool/us-east-1_abc"
+	url := `{"QueueUrl":"http://localhost:4566/000000000000/Failures"}`
+	sqs := func(g *iam.Guard, h http.Handler) http.Handler { return g.SQS(h) }
+	lambda := func(g *iam.Guard, h http.Handler) http.Handler { return g.Lambda("/2015-03-31/functions", h) }
+	cognito := func(g *iam.Guard, h http.Handler) http.Handler { return g.Cognito(h) }
+	for _, test := range []struct {
+		name               string
+		guarded            func(*iam.Guard, http.Handler) http.Handler
+		method, path, body string
+		target             string
+		needs              iam.Statement // nothing, if it has no actions
+	}{
+		{"a message", sqs, "POST", "/", url, "AmazonSQS.SendMessage", allow("sqs:SendMessage", queue)},
+		{"a batch of messages", sqs, "POST", "/", url, "AmazonSQS.SendMessageBatch", allow("sqs:SendMessage", queue)},
+		{"a queue by its name", sqs, "POST", "/", `{"QueueName":"Failures"}`, "AmazonSQS.GetQueueUrl", allow("sqs:GetQueueUrl", queue)},
+		{"all queues", sqs, "POST", "/", "{}", "AmazonSQS.ListQueues", allow("sqs:ListQueues", "*")},
+		{"an invocation", lambda, "POST", "/2015-03-31/functions/Deliver/invocations", "{}", "", allow("lambda:InvokeFunction", function)},
+		{"an invocation by ARN", lambda, "POST", "/2015-03-31/functions/" + function + "/invocations", "{}", "", allow("lambda:InvokeFunction", function)},
+		{"a description", lambda, "GET", "/2015-03-31/functions/Deliver", "", "", allow("lambda:GetFunction", function)},
+		{"administration of a pool", cognito, "POST", "/", `{"UserPoolId":"us-east-1_abc"}`, "AWSCognitoIdentityProviderService.AdminDeleteUser", allow("cognito-idp:AdminDeleteUser", pool)},
+		{"a sign-in", cognito, "POST", "/", "{}", "AWSCognitoIdentityProviderService.InitiateAuth", iam.Statement{}},
+		{"one's own account", cognito, "POST", "/", "{}", "AWSCognitoIdentityProviderService.DeleteUser", iam.Statement{}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			ask := func(caller func(context.Context) context.Context, policies ...iam.Statement) int {
+				next := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					// What the guard has read is still there for the service.
+					if body, err := io.ReadAll(r.Body); err != nil || string(body) != test.body {
+						t.Errorf("the service reads %q, %v, want %q", body, err, test.body)
+					}
+					w.WriteHeader(http.StatusOK)
+				})
+				r := httptest.NewRequest(test.method, test.path, strings.NewReader(test.body))
+				r.Header.Set("X-Amz-Target", test.target)
+				w := httptest.NewRecorder()
+				test.guarded(guard(policies...), next).ServeHTTP(w, r.WithContext(caller(r.Context())))
+				if w.Code != http.StatusOK && !strings.Contains(w.Body.String(), "is not authorized to perform: "+strings.Join(test.needs.Actions, "")) {
+					t.Errorf("refused with %s", w.Body)
+				}
+				return w.Code
+			}
+			function := func(ctx context.Context) context.Context { return caller.With(ctx, "Send") }
+			owner := func(ctx context.Context) context.Context { return ctx }
+			if status := ask(function, test.needs); status != http.StatusOK {
+				t.Errorf("with what it needs: %d", status)
+			}
+			if status := ask(function, allow("dynamodb:*", "*")); (status == http.StatusOK) != (test.needs.Actions == nil) {
+				t.Errorf("without what it needs: %d", status)
+			}
+			if status := ask(owner); status != http.StatusOK {
+				t.Errorf("the owner: %d", status)
 			}
 		})
 	}

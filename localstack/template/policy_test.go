@@ -1,11 +1,15 @@
 package template_test
 
 import (
+	"log/slog"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/duet-chat/duet/localstack/iam"
 	"github.com/duet-chat/duet/localstack/template"
 )
 
@@ -44,6 +48,44 @@ func TestPoliciesMatchVariables(t *testing.T) {
 	if len(ping) != 1 || !slices.Equal(ping[0].Actions, []string{"dynamodb:GetItem"}) ||
 		!slices.Equal(ping[0].Resources, []string{"arn:aws:dynamodb:us-east-1:000000000000:table/duet-ConnectionsTable"}) {
 		t.Errorf("PingFunction's policy = %+v, want GetItem on the connections", ping)
+	}
+}
+
+// SAM's policy templates and AWS's managed policies stand for the statements that their documentation has.
+func TestNamedPolicies(t *testing.T) {
+	const arn = "arn:aws:dynamodb:us-east-1:000000000000:table/"
+	for _, test := range []struct {
+		name, policies   string
+		action, resource string
+		want             bool
+	}{
+		{"read by a policy template", "[{ DynamoDBReadPolicy: { TableName: T } }]", "dynamodb:Query", arn + "T/index/by-x", true},
+		{"written by it", "[{ DynamoDBReadPolicy: { TableName: T } }]", "dynamodb:PutItem", arn + "T", false},
+		{"another table", "[{ DynamoDBCrudPolicy: { TableName: T } }]", "dynamodb:PutItem", arn + "T2", false},
+		{"everything with a table", "[{ DynamoDBCrudPolicy: { TableName: !Ref Name } }]", "dynamodb:ConditionCheckItem", arn + "T", true},
+		{"a queue", "[{ SQSSendMessagePolicy: { QueueName: Q } }]", "sqs:SendMessage", "arn:aws:sqs:us-east-1:000000000000:Q", true},
+		{"a managed policy by name", "AmazonAPIGatewayInvokeFullAccess", "execute-api:ManageConnections", "arn:aws:execute-api:x", true},
+		{"a managed policy by ARN", "[arn:aws:iam::aws:policy/AmazonDynamoDBReadOnlyAccess]", "dynamodb:Scan", arn + "T", true},
+		{"what that does not allow", "[arn:aws:iam::aws:policy/AmazonDynamoDBReadOnlyAccess]", "dynamodb:PutItem", arn + "T", false},
+		{"logs alone", "AWSLambdaBasicExecutionRole", "dynamodb:GetItem", arn + "T", false},
+		{"a denial beats them", "[AmazonDynamoDBFullAccess, { Statement: { Effect: Deny, Action: 'dynamodb:Delete*', Resource: '*' } }]", "dynamodb:DeleteItem", arn + "T", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "template.yaml")
+			text := "Parameters: { Name: { Type: String, Default: T } }\nResources:\n  Work:\n    Type: AWS::Serverless::Function\n    Properties:\n      CodeUri: functions/work\n      Runtime: provided.al2023\n      Policies: " + test.policies + "\n"
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			stack, err := template.Load(file, options(nil))
+			if err != nil {
+				t.Fatal(err)
+			}
+			g := iam.New(iam.Options{Region: "us-east-1", Account: "000000000000", Log: slog.New(slog.DiscardHandler)})
+			g.Set(stack.Policies)
+			if err := g.Check("Work", test.action, test.resource); (err == nil) != test.want {
+				t.Errorf("Check = %v, want allowed: %v", err, test.want)
+			}
+		})
 	}
 }
 
