@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -67,7 +68,7 @@ func hear(t *testing.T, c *websocket.Conn) string {
 }
 
 // A chat room as the best-known samples are written runs as it is: its API spelled out, a retired
-// runtime, a Makefile, addresses that its code makes itself.
+// runtime, a Makefile, addresses that its code makes itself, a stage that throttles a route.
 func TestLobby(t *testing.T) {
 	p := cloudtest.StartProcess(t, t.TempDir(), "--template", "localstack/testdata/lobby/template.yaml")
 	url := output(t, p.URL(), "WebSocketURI")
@@ -84,6 +85,11 @@ func TestLobby(t *testing.T) {
 	say(t, ann, `{"message":"say","data":"bye"}`)
 	if got := hear(t, ann); got != "bye" {
 		t.Errorf("ann hears %q, want bye", got)
+	}
+	// Its stage lets two through, and another in a quarter of an hour.
+	say(t, ann, `{"message":"say","data":"again"}`)
+	if got := hear(t, ann); !strings.HasPrefix(got, `{"message": "Too Many Requests", `) {
+		t.Errorf("ann hears %q at her third message, want that the route is throttled", got)
 	}
 	db := dynamodb.New(dynamodb.Options{
 		Region: "us-east-1", BaseEndpoint: aws.String(p.URL()), Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),

@@ -1,7 +1,9 @@
 package template
 
 import (
+	"maps"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/duet-chat/duet/localstack/gateway"
@@ -49,7 +51,7 @@ func readThrottles(stage *node, api *gateway.API) error {
 	for _, key := range settings.keys {
 		route, ok := api.Routes[key]
 		if !ok {
-			return settings.members[key].fail("RouteSettings are of a route %s, which is not there", key)
+			return settings.members[key].fail("RouteSettings are of a route %s, which is not there: it must be one of %s", key, listed(slices.Sorted(maps.Keys(api.Routes))))
 		}
 		if route.Throttle, err = readThrottle(settings.members[key], "RouteSettings", forAll); err != nil {
 			return err
@@ -58,6 +60,9 @@ func readThrottles(stage *node, api *gateway.API) error {
 	}
 	return nil
 }
+
+// loggingLevels are those of a route's settings.
+var loggingLevels = []string{"ERROR", "INFO", "OFF"}
 
 // readThrottle reads one route's settings; what they do not say is as otherwise.
 func readThrottle(n *node, what string, otherwise gateway.Throttle) (gateway.Throttle, error) {
@@ -68,6 +73,16 @@ func readThrottle(n *node, what string, otherwise gateway.Throttle) (gateway.Thr
 	err := known(n, what, "ThrottlingRateLimit", "ThrottlingBurstLimit", "LoggingLevel", "DataTraceEnabled", "DetailedMetricsEnabled")
 	if err != nil {
 		return otherwise, err
+	}
+	if level, err := n.str("LoggingLevel", "OFF"); err != nil {
+		return otherwise, err
+	} else if !slices.Contains(loggingLevels, level) {
+		return otherwise, n.at("LoggingLevel").fail("LoggingLevel must be one of %s, not %q", listed(loggingLevels), level)
+	}
+	for _, name := range []string{"DataTraceEnabled", "DetailedMetricsEnabled"} {
+		if _, err := n.boolean(name, false); err != nil {
+			return otherwise, err
+		}
 	}
 	if v := n.at("ThrottlingRateLimit"); v != nil {
 		rate, err := n.number("ThrottlingRateLimit", 0)
