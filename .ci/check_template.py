@@ -58,6 +58,8 @@ def main(path):
     for name, role in of("AWS::IAM::Role").items():
         for policy in role.get("Policies", []):
             for statement in policy["PolicyDocument"]["Statement"]:
+                if "Fn::If" in statement:
+                    statement = statement["Fn::If"][1]  # the other branch is nothing
                 actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
                 check(not any("*" in a for a in actions), f"{name} may do {actions}: name each action")
                 check(statement["Resource"] != "*" or actions == ["dynamodb:ListStreams"], f"{name} may do {actions} on everything")

@@ -46,6 +46,9 @@ func (d *target) tables(t testing.TB) string {
 	var all strings.Builder
 	for _, table := range []string{"ConversationsTable", "MembersTable", "MessagesTable", "UsersTable"} {
 		request := map[string]any{"TableName": d.outputs[table], "ConsistentRead": true}
+		if table == "UsersTable" { // presence is written whenever connections come and go
+			request["ProjectionExpression"], request["ExpressionAttributeNames"] = "#user, registered_at, begun", map[string]string{"#user": "user"}
+		}
 		for {
 			page := d.dynamodb(t, "Scan", request)
 			all.Write(page)
@@ -109,9 +112,22 @@ func TestBadFramesAreRefused(t *testing.T) {
 		{"$connect", `{"ref":"r","action":"$connect"}`, "r", "unknown_action", "action"},
 		{"$disconnect", `{"ref":"r","action":"$disconnect"}`, "r", "unknown_action", "action"},
 		{"$default", `{"ref":"r","action":"$default"}`, "r", "unknown_action", "action"},
-		{"edit", request("edit", good[:len(good)-1]), "r", "unknown_action", "action"},
-		{"typing", request("typing", `"to":"x"`), "r", "unknown_action", "action"},
-		{"ack", request("ack", ours), "r", "unknown_action", "action"},
+		{"edit without a target", request("edit", ours+`,"n":1,"text":"x"`), "r", "bad_request", "target"},
+		{"edit of a text that is not there", request("edit", ours+`,"n":1,"target":9,"text":"x"`), "r", "not_found", "target"},
+		{"unsend of a text that is not there", request("unsend", ours+`,"n":1,"target":9`), "r", "not_found", "target"},
+		{"react without an emoji", request("react", ours+`,"n":1,"target":1`), "r", "bad_request", "emoji"},
+		{"typing to a user", request("typing", `"to":"x"`), "r", "bad_request", "conversation"},
+		{"typing without on", request("typing", ours), "r", "bad_request", "on"},
+		{"ack of nothing", request("ack", ours), "r", "bad_request", "read"},
+		{"ack in a conversation that is not there", request("ack", ours+`,"read":9`), "r", "not_found", "conversation"},
+		{"presence without users", request("presence", `"x":1`), "r", "bad_request", "users"},
+		{"presence of oneself", request("presence", `"users":["`+alice.name+`"]`), "r", "bad_request", "users"},
+		{"block of nobody", request("block", `"x":1`), "r", "bad_request", "user"},
+		{"block of a stranger", request("block", `"user":"nobody-at-all"`), "r", "unknown_user", "user"},
+		{"unblock of oneself", request("unblock", `"user":"`+alice.name+`"`), "r", "bad_request", "user"},
+		{"signout of what is not there", request("signout", `"scope":"planet"`), "r", "bad_request", "scope"},
+		{"erase without a name", request("erase", `"x":1`), "r", "bad_request", "user"},
+		{"erase of another", request("erase", `"user":"`+bob.name+`"`), "r", "forbidden", "user"},
 
 		{"ref of a number", `{"ref":17,"action":"ping"}`, noRef, "bad_request", "ref"},
 		{"ref of 65 bytes", `{"ref":"` + strings.Repeat("r", 65) + `","action":"ping"}`, noRef, "bad_request", "ref"},

@@ -8,6 +8,7 @@ type Connection struct {
 	ID          ConnectionID
 	Device      Device
 	ConnectedAt int64 // Unix milliseconds
+	Session     SessionID
 	SessionEnd  int64 // Unix seconds: when the token that opened it expires
 	// Behind says that something could not be posted to it: the client must sync (G6).
 	Behind bool
@@ -29,3 +30,8 @@ func (c Connection) BeingBorn(now time.Time) bool {
 
 // Expired tells whether the session has ended: nothing is sent to it any more (G9).
 func (c Connection) Expired(now time.Time) bool { return now.Unix() >= c.SessionEnd }
+
+// Until is when the connection has ended for certain, in Unix seconds.
+func (c Connection) Until() int64 {
+	return min(c.SessionEnd, c.ConnectedAt/1000+int64(MaxConnectionAge.Seconds()))
+}

@@ -60,6 +60,20 @@ func (c ConversationID) Users() (User, User) {
 	return User(a), User(b)
 }
 
+// Side is the place of a user in a conversation's id: 0 for the first, 1 for the second.
+type Side int
+
+// Side returns the place of a user of the conversation.
+func (c ConversationID) Side(u User) Side {
+	if first, _ := c.Users(); u == first {
+		return 0
+	}
+	return 1
+}
+
+// Other is the peer's side.
+func (s Side) Other() Side { return 1 - s }
+
 // Peer returns the other user, and whether u is in the conversation at all.
 func (c ConversationID) Peer(u User) (User, bool) {
 	switch a, b := c.Users(); u {

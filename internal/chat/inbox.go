@@ -11,8 +11,12 @@ import (
 type Membership struct {
 	Conversation ConversationID
 	Bucket       Bucket
-	Read         int64
-	Delivered    int64
+	Read         int64 // seq up to which the user has read
+	Delivered    int64 // seq up to which a device of the user has everything
+	ReadTexts    int64 // how many of the peer's texts stand up to Read
+	// ChangedAt is when the receipts or a block changed last, in Unix milliseconds.
+	ChangedAt int64
+	Blocks    bool // the user has blocked the peer
 }
 
 // Summary is the state of one conversation for one of its users.
@@ -24,6 +28,7 @@ type Summary struct {
 	Read, Delivered         int64
 	PeerRead, PeerDelivered int64
 	Unread                  int64
+	Blocked                 bool     // by the user
 	Last                    *Message // nil if retention has removed it
 }
 
@@ -35,14 +40,29 @@ type Place struct {
 	Conversation ConversationID
 }
 
+// Row is a conversation in the index by activity.
+type Row struct {
+	Conversation ConversationID
+	Bucket       Bucket
+}
+
+// State is a conversation as both its users see it.
+type State struct {
+	Head      *Head
+	Own, Peer Membership
+}
+
 // Index lists conversations.
 type Index interface {
-	// Memberships reads a user's rows with a bucket of at least lowest, newest bucket first, from
-	// bucket highest on (0 for no bound), until the rows of at least one bucket are complete and
+	// Active lists a user's conversations with a bucket of at least lowest, newest bucket first, from
+	// bucket highest on (0 for no bound), until those of at least one bucket are complete and
 	// there are at least limit rows or no more. complete says that there are no more.
-	Memberships(ctx context.Context, u User, lowest, highest Bucket, limit int) (rows []Membership, complete bool, _ error)
-	// Heads reads the heads and the peers' rows of the conversations, consistently.
-	Heads(ctx context.Context, u User, conversations []ConversationID) (map[ConversationID]*Head, map[ConversationID]Membership, error)
+	Active(ctx context.Context, u User, lowest, highest Bucket, limit int) (rows []Row, complete bool, _ error)
+	// Changed lists a user's conversations in which receipts or blocks changed on the day lowest, or
+	// later, in any order.
+	Changed(ctx context.Context, u User, lowest Bucket) ([]ConversationID, error)
+	// States reads the heads and the user's own rows consistently, and the peers' rows.
+	States(ctx context.Context, u User, conversations []ConversationID) (map[ConversationID]State, error)
 	// At reads the entries at the given places.
 	At(ctx context.Context, places map[ConversationID]int64) (map[ConversationID]Message, error)
 }
@@ -67,7 +87,7 @@ type Changes struct {
 
 // Page lists the conversations that changed since, newest activity first, and whether more follow.
 //
-// Cost: the membership rows of the buckets read, and one read unit for each head in them. A
+// Cost: the index rows of the buckets read, and 2.5 read units for each conversation in them. A
 // page that ends inside a bucket is followed by one that reads that bucket again: to put its
 // conversations in order, all of them must be known.
 func (in *Inbox) Page(ctx context.Context, q Changes) (page []Summary, more bool, _ error) {
@@ -77,7 +97,7 @@ func (in *Inbox) Page(ctx context.Context, q Changes) (page []Summary, more bool
 	}
 	lowest, highest := BucketAt(since), q.After.Bucket
 	for {
-		rows, complete, err := in.Index.Memberships(ctx, q.User, lowest, highest, summaryPage)
+		rows, complete, err := in.Index.Active(ctx, q.User, lowest, highest, summaryPage)
 		if err != nil {
 			return nil, false, err
 		}
@@ -86,8 +106,15 @@ func (in *Inbox) Page(ctx context.Context, q Changes) (page []Summary, more bool
 			return nil, false, err
 		}
 		page = append(page, found...)
-		if complete || len(page) >= summaryPage {
-			more = !complete
+		if complete {
+			if found, err = in.changed(ctx, q, since, lowest); err != nil {
+				return nil, false, err
+			}
+			page = append(page, found...)
+			break
+		}
+		if len(page) >= summaryPage {
+			more = true
 			break
 		}
 		highest = rows[len(rows)-1].Bucket - 1
@@ -98,46 +125,82 @@ func (in *Inbox) Page(ctx context.Context, q Changes) (page []Summary, more bool
 	return page, more, in.addLast(ctx, page)
 }
 
+// changed makes the summaries of conversations whose last message is older than the question, but
+// whose receipts or blocks are not: they follow all others, since their activity is older.
+func (in *Inbox) changed(ctx context.Context, q Changes, since int64, lowest Bucket) ([]Summary, error) {
+	if since == 0 {
+		return nil, nil // all are listed by their activity
+	}
+	ids, err := in.Index.Changed(ctx, q.User, lowest)
+	if err != nil || len(ids) == 0 {
+		return nil, err
+	}
+	states, err := in.Index.States(ctx, q.User, ids)
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]Row, 0, len(ids))
+	for _, id := range ids {
+		if own := states[id].Own; own.Bucket < lowest {
+			rows = append(rows, Row{Conversation: id, Bucket: own.Bucket})
+		}
+	}
+	return choose(q, since, rows, states), nil
+}
+
 // summaries makes the summaries of the rows that the question asks for, in order.
-func (in *Inbox) summaries(ctx context.Context, q Changes, since int64, rows []Membership) ([]Summary, error) {
+func (in *Inbox) summaries(ctx context.Context, q Changes, since int64, rows []Row) ([]Summary, error) {
 	ids := make([]ConversationID, len(rows))
 	for i, row := range rows {
 		ids[i] = row.Conversation
 	}
-	heads, peers, err := in.Index.Heads(ctx, q.User, ids)
+	states, err := in.Index.States(ctx, q.User, ids)
 	if err != nil {
 		return nil, err
 	}
+	return choose(q, since, rows, states), nil
+}
+
+// choose makes the summaries of what changed, in order.
+func choose(q Changes, since int64, rows []Row, states map[ConversationID]State) []Summary {
 	found := make([]Summary, 0, len(rows))
 	for _, row := range rows {
-		head := heads[row.Conversation]
+		state := states[row.Conversation]
 		// A head that is not there yet belongs to a transaction that is just being committed:
 		// its message is delivered live, since this connection stands in the table already (G8).
-		if head == nil || head.At < since {
+		if state.Head == nil {
 			continue
 		}
-		if cursor, ok := q.Cursors[row.Conversation]; ok && cursor >= head.LastSeq {
-			continue
+		changed := q.Since > 0 && max(state.Own.ChangedAt, state.Peer.ChangedAt) >= since
+		if !changed {
+			cursor, ok := q.Cursors[row.Conversation]
+			if state.Head.At < since || ok && cursor >= state.Head.LastSeq {
+				continue
+			}
 		}
-		s := summarize(q.User, row, peers[row.Conversation], head)
+		s := summarize(q.User, row, state)
 		if q.After != (Place{}) && newestFirst(s, Summary{Bucket: q.After.Bucket, At: q.After.At, Conversation: q.After.Conversation}) <= 0 {
 			continue
 		}
 		found = append(found, s)
 	}
 	slices.SortFunc(found, newestFirst)
-	return found, nil
+	return found
 }
 
-// summarize puts a summary together. Who writes in a conversation has read it: unread are the
-// peer's entries after the user's own last one, or after what was acknowledged as read.
-func summarize(u User, own, peer Membership, head *Head) Summary {
-	p, _ := own.Conversation.Peer(u)
-	return Summary{
-		Conversation: own.Conversation, Bucket: own.Bucket, Peer: p, LastSeq: head.LastSeq, At: head.At,
-		Read: own.Read, Delivered: own.Delivered, PeerRead: peer.Read, PeerDelivered: peer.Delivered,
-		Unread: head.LastSeq - max(own.Read, head.LastSent(u)),
+// summarize puts a summary together. Nothing of a peer is told while one of the two blocks the other.
+func summarize(u User, row Row, state State) Summary {
+	p, _ := row.Conversation.Peer(u)
+	own, head := state.Own, state.Head
+	s := Summary{
+		Conversation: row.Conversation, Bucket: row.Bucket, Peer: p, LastSeq: head.LastSeq, At: head.At,
+		Read: own.Read, Delivered: own.Delivered,
+		Unread: head.Unread(row.Conversation.Side(u), own.ReadTexts), Blocked: own.Blocks,
 	}
+	if !head.Shut.Any() {
+		s.PeerRead, s.PeerDelivered = state.Peer.Read, state.Peer.Delivered
+	}
+	return s
 }
 
 // Place is where a page that ends with this summary ends.

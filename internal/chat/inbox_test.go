@@ -41,17 +41,17 @@ func (x *memIndex) add(peer chat.User, bucket chat.Bucket, head chat.Head) chat.
 	return c
 }
 
-func (x *memIndex) Memberships(_ context.Context, _ chat.User, lowest, highest chat.Bucket, limit int) ([]chat.Membership, bool, error) {
+func (x *memIndex) Active(_ context.Context, _ chat.User, lowest, highest chat.Bucket, limit int) ([]chat.Row, bool, error) {
 	if x.err != nil {
 		return nil, false, x.err
 	}
-	var rows []chat.Membership
+	var rows []chat.Row
 	for _, row := range x.rows {
 		if row.Bucket >= lowest && (highest == 0 || row.Bucket <= highest) {
-			rows = append(rows, row)
+			rows = append(rows, chat.Row{Conversation: row.Conversation, Bucket: row.Bucket})
 		}
 	}
-	slices.SortFunc(rows, func(a, b chat.Membership) int {
+	slices.SortFunc(rows, func(a, b chat.Row) int {
 		return cmp.Or(cmp.Compare(b.Bucket, a.Bucket), cmp.Compare(a.Conversation, b.Conversation))
 	})
 	for i := range rows {
@@ -64,17 +64,25 @@ func (x *memIndex) Memberships(_ context.Context, _ chat.User, lowest, highest c
 	return rows, true, nil
 }
 
-func (x *memIndex) Heads(_ context.Context, _ chat.User, conversations []chat.ConversationID) (map[chat.ConversationID]*chat.Head, map[chat.ConversationID]chat.Membership, error) {
-	heads, peers := map[chat.ConversationID]*chat.Head{}, map[chat.ConversationID]chat.Membership{}
-	for _, c := range conversations {
-		if head, ok := x.heads[c]; ok {
-			heads[c] = head
-		}
-		if peer, ok := x.peers[c]; ok {
-			peers[c] = peer
+func (x *memIndex) Changed(_ context.Context, _ chat.User, lowest chat.Bucket) ([]chat.ConversationID, error) {
+	var found []chat.ConversationID
+	for _, row := range x.rows {
+		if at := max(row.ChangedAt, x.peers[row.Conversation].ChangedAt); at > 0 && chat.BucketAt(at) >= lowest {
+			found = append(found, row.Conversation)
 		}
 	}
-	return heads, peers, x.err
+	x.asked += len(found)
+	return found, x.err
+}
+
+func (x *memIndex) States(_ context.Context, _ chat.User, conversations []chat.ConversationID) (map[chat.ConversationID]chat.State, error) {
+	states := map[chat.ConversationID]chat.State{}
+	for _, row := range x.rows {
+		if slices.Contains(conversations, row.Conversation) {
+			states[row.Conversation] = chat.State{Head: x.heads[row.Conversation], Own: row, Peer: x.peers[row.Conversation]}
+		}
+	}
+	return states, x.err
 }
 
 func (x *memIndex) At(_ context.Context, places map[chat.ConversationID]int64) (map[chat.ConversationID]chat.Message, error) {
@@ -145,21 +153,20 @@ func TestInboxSummarizes(t *testing.T) {
 		own, peer chat.Membership
 		unread    int64
 	}{
-		{"nothing read, nothing written", chat.Head{LastSeq: 5, Tails: map[chat.TailKey]chat.Tail{"bob/b": {N: 5, Seq: 5}}}, chat.Membership{}, chat.Membership{}, 5},
-		{"read in part", chat.Head{LastSeq: 5}, chat.Membership{Read: 3, Delivered: 4}, chat.Membership{Read: 1, Delivered: 2}, 2},
-		{"read to the end", chat.Head{LastSeq: 5}, chat.Membership{Read: 5}, chat.Membership{}, 0},
-		{"own message last", chat.Head{LastSeq: 5, Tails: map[chat.TailKey]chat.Tail{"alice/a": {N: 1, Seq: 5}}}, chat.Membership{Read: 2}, chat.Membership{}, 0},
-		{"own message after what was read", chat.Head{LastSeq: 5, Tails: map[chat.TailKey]chat.Tail{"alice/a": {N: 1, Seq: 3}, "bob/b": {N: 1, Seq: 5}}}, chat.Membership{Read: 1}, chat.Membership{}, 2},
-		{"read after the own message", chat.Head{LastSeq: 5, Tails: map[chat.TailKey]chat.Tail{"alice/a": {N: 1, Seq: 3}}}, chat.Membership{Read: 4}, chat.Membership{}, 1},
-		{"of several devices the latest counts", chat.Head{LastSeq: 9, Tails: map[chat.TailKey]chat.Tail{"alice/a": {N: 1, Seq: 3}, "alice/b": {N: 1, Seq: 7}}}, chat.Membership{}, chat.Membership{}, 2},
-		{"whose name begins like another's", chat.Head{LastSeq: 9, Tails: map[chat.TailKey]chat.Tail{"alice.x/a": {N: 1, Seq: 9}}}, chat.Membership{}, chat.Membership{}, 9},
+		{"nothing read, nothing written", chat.Head{LastSeq: 5, Texts: [2]int64{0, 5}}, chat.Membership{}, chat.Membership{}, 5},
+		{"read in part", chat.Head{LastSeq: 5, Texts: [2]int64{0, 5}}, chat.Membership{Read: 3, Delivered: 4, ReadTexts: 3}, chat.Membership{Read: 1, Delivered: 2}, 2},
+		{"read to the end", chat.Head{LastSeq: 5, Texts: [2]int64{0, 5}}, chat.Membership{Read: 5, ReadTexts: 5}, chat.Membership{}, 0},
+		{"own message last", chat.Head{LastSeq: 5, Texts: [2]int64{1, 4}, Saw: [2]int64{4, 0}}, chat.Membership{Read: 2, ReadTexts: 2}, chat.Membership{}, 0},
+		{"own message after what was read", chat.Head{LastSeq: 5, Texts: [2]int64{1, 4}, Saw: [2]int64{2, 1}}, chat.Membership{Read: 1, ReadTexts: 1}, chat.Membership{}, 2},
+		{"read after the own message", chat.Head{LastSeq: 5, Texts: [2]int64{1, 4}, Saw: [2]int64{2, 1}}, chat.Membership{Read: 4, ReadTexts: 3}, chat.Membership{}, 1},
+		{"reactions and edits do not count", chat.Head{LastSeq: 9, Texts: [2]int64{0, 2}}, chat.Membership{Read: 1, ReadTexts: 1}, chat.Membership{}, 1},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			x := newMemIndex()
 			tt.head.At = noon
 			c := x.add("bob", 20000, tt.head)
-			x.rows[0].Read, x.rows[0].Delivered = tt.own.Read, tt.own.Delivered
+			x.rows[0].Read, x.rows[0].Delivered, x.rows[0].ReadTexts = tt.own.Read, tt.own.Delivered, tt.own.ReadTexts
 			x.peers[c] = tt.peer
 			in := chat.Inbox{Index: x}
 			page, _, err := in.Page(t.Context(), chat.Changes{User: "alice"})
@@ -218,6 +225,18 @@ func TestG5_PagesLoseAndRepeatNothing(t *testing.T) {
 				cursors[c] = head.LastSeq
 			} else if since == 0 || head.At >= since-chat.ClockSkew.Milliseconds() {
 				want[c] = true
+			}
+			// Receipts change on their own, in old conversations too.
+			if rapid.IntRange(0, 9).Draw(t, "acknowledged") == 0 {
+				at := rapid.Int64Range((today-3)*dayMS, (today+1)*dayMS-1).Draw(t, "when")
+				if rapid.Bool().Draw(t, "by the peer") {
+					x.peers[c] = chat.Membership{Conversation: c, ChangedAt: at}
+				} else {
+					x.rows[len(x.rows)-1].ChangedAt = at
+				}
+				if since > 0 && at >= since-chat.ClockSkew.Milliseconds() {
+					want[c] = true
+				}
 			}
 		}
 		in := chat.Inbox{Index: x}

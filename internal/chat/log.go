@@ -3,6 +3,8 @@ package chat
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 )
 
 // Tail is a device's last accepted message in a conversation: what makes a repeat,
@@ -21,6 +23,26 @@ type Head struct {
 	Bucket  Bucket
 	Tails   map[TailKey]Tail
 	Parked  bool // some device's tail stands in an item of its own
+	// Texts is how many texts each side has written.
+	Texts [2]int64
+	// Saw is how many of the peer's texts stood there when each side last wrote.
+	Saw [2]int64
+	// Pace is what each side wrote in the minute of its last entry.
+	Pace [2]Pace
+	Shut Shut
+}
+
+// Shut is why nothing may be appended to a conversation: by side, whose user has blocked the other,
+// and whose account is gone.
+type Shut struct{ Blocked, Gone [2]bool }
+
+// Any tells whether anything shuts the conversation.
+func (s Shut) Any() bool { return s != Shut{} }
+
+// Unread is how many of the peer's texts a user has not read, where readTexts of them were
+// acknowledged. Who writes in a conversation has read it.
+func (h *Head) Unread(me Side, readTexts int64) int64 {
+	return max(0, h.Texts[me.Other()]-max(readTexts, h.Saw[me]))
 }
 
 // TailKey names a device of a user within a head.
@@ -29,47 +51,25 @@ type TailKey string
 // NewTailKey names a device of a user. Neither name can contain the separator.
 func NewTailKey(u User, d Device) TailKey { return TailKey(string(u) + "/" + string(d)) }
 
-// LastSent is the seq of a user's own last entry, 0 if there is none.
-func (h *Head) LastSent(u User) int64 {
-	var last int64
-	for key, tail := range h.Tails {
-		if key.of(u) {
-			last = max(last, tail.Seq)
-		}
-	}
-	return last
+// Split returns the user and the device that the key names.
+func (k TailKey) Split() (User, Device) {
+	user, device, _ := strings.Cut(string(k), "/")
+	return User(user), Device(device)
 }
 
-func (k TailKey) of(u User) bool {
-	return len(k) > len(u) && string(k[:len(u)]) == string(u) && k[len(u)] == '/'
-}
-
-// evicted picks the tail that makes room for a new one: the least recent of a user who has
-// another one, so that LastSent stays right. It returns "" while there is room.
+// evicted picks the tail that makes room for a new one: the least recent. It returns "" while
+// there is room.
 func (h *Head) evicted() TailKey {
 	if len(h.Tails) < MaxTails {
 		return ""
 	}
-	count := map[User]int{}
-	for key := range h.Tails {
-		count[key.user()]++
-	}
 	var least TailKey
 	for key, tail := range h.Tails {
-		if count[key.user()] > 1 && (least == "" || tail.Seq < h.Tails[least].Seq) {
+		if least == "" || tail.Seq < h.Tails[least].Seq {
 			least = key
 		}
 	}
 	return least
-}
-
-func (k TailKey) user() User {
-	for i := range len(k) {
-		if k[i] == '/' {
-			return User(k[:i])
-		}
-	}
-	return ""
 }
 
 // Attempt is one try to append a message: it succeeds only if the head is as expected.
@@ -83,6 +83,12 @@ type Attempt struct {
 	NothingParked bool
 	// Park moves this tail out of the head.
 	Park *ParkedTail
+	// PerMinute bounds the entries of the message's side in the minute of the message; 0 counts none.
+	PerMinute int64
+	// Amend changes the text that the entry is about.
+	Amend *Amendment
+	// Quota counts the new conversation, with Create; nil does not count.
+	Quota *Quota
 	// Bucket is the activity bucket of the message. With EnterBucket the conversation moves there,
 	// otherwise it must stand there, or further, already.
 	Bucket      Bucket
@@ -93,6 +99,20 @@ type Attempt struct {
 type ParkedTail struct {
 	Key  TailKey
 	Tail Tail
+}
+
+// Amendment changes a text that its author wrote, together with the entry that says so.
+type Amendment struct {
+	Target int64
+	// Edited is the target's newest edit, which must still be so: its copy of the text goes.
+	Edited int64
+	Erase  bool // takes the text away; otherwise the entry's text takes its place
+}
+
+// Quota is how many conversations a user began on a day, before this one.
+type Quota struct {
+	Day   Bucket
+	Begun int64
 }
 
 // Lost reports an attempt whose expectation was wrong; nothing was written.
@@ -112,12 +132,21 @@ var (
 	ErrBusy = errors.New("the conversation is being written to")
 	// ErrUnknownUser reports that a new conversation's recipient is not registered; nothing was written.
 	ErrUnknownUser = errors.New("the recipient is not registered")
+	// ErrAmended reports that the text to amend is not as expected any more; nothing was written.
+	ErrAmended = errors.New("the text has been changed meanwhile")
 )
+
+// QuotaLost reports that a user began another number of conversations; nothing was written.
+type QuotaLost struct{ Actual Quota }
+
+func (l *QuotaLost) Error() string {
+	return fmt.Sprintf("the user began %d conversations on day %d", l.Actual.Begun, l.Actual.Day)
+}
 
 // Log keeps conversations.
 type Log interface {
-	// Append makes one attempt: one transaction. It returns nil, *Lost, ErrBusy, ErrUnknownUser, or
-	// any other error when the outcome is unknown.
+	// Append makes one attempt: one transaction. It returns nil, *Lost, *QuotaLost, ErrBusy,
+	// ErrUnknownUser, ErrAmended, or any other error when the outcome is unknown.
 	Append(context.Context, Attempt) error
 	// Head reads a conversation's head consistently: nil if there is no such conversation.
 	Head(context.Context, ConversationID) (*Head, error)

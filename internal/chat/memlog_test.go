@@ -17,6 +17,7 @@ type memLog struct {
 	parked     map[chat.TailKey]chat.Tail
 	entries    map[chat.ConversationID][]chat.Message
 	registered map[chat.User]bool
+	begun      map[chat.User]chat.Quota
 	attempts   int
 	reads      int
 	// fault, if set, is asked before (done = false) and after (done = true) every append that succeeds.
@@ -29,6 +30,7 @@ func newMemLog(users ...chat.User) *memLog {
 		parked:     map[chat.TailKey]chat.Tail{},
 		entries:    map[chat.ConversationID][]chat.Message{},
 		registered: map[chat.User]bool{},
+		begun:      map[chat.User]chat.Quota{},
 	}
 	for _, u := range users {
 		l.registered[u] = true
@@ -49,6 +51,17 @@ func (l *memLog) Append(_ context.Context, a chat.Attempt) error {
 	if to, _ := m.Conversation.Peer(m.From); a.Create && !l.registered[to] {
 		return chat.ErrUnknownUser
 	}
+	if a.Amend != nil {
+		target := l.entries[m.Conversation][a.Amend.Target-1]
+		if target.From != m.From || target.Unsent > 0 || target.Edited != a.Amend.Edited {
+			return chat.ErrAmended
+		}
+	}
+	if q := a.Quota; q != nil {
+		if was := l.begun[m.From]; q.Begun == 0 && was.Day >= q.Day || q.Begun > 0 && was != *q {
+			return &chat.QuotaLost{Actual: was}
+		}
+	}
 	if l.fault != nil {
 		if err := l.fault(a, false); err != nil {
 			return err
@@ -65,6 +78,22 @@ func (l *memLog) Append(_ context.Context, a chat.Attempt) error {
 	}
 	head.LastSeq, head.At = m.Seq, m.At
 	head.Tails[key] = chat.Tail{N: m.N, Seq: m.Seq}
+	me := m.Conversation.Side(m.From)
+	if slot := chat.PaceSlot(m.At); a.PerMinute > 0 && head.Pace[me].Slot == slot {
+		head.Pace[me].Count++
+	} else if a.PerMinute > 0 {
+		head.Pace[me] = chat.Pace{Slot: slot, Count: 1}
+	}
+	head.Saw[me] = head.Texts[me.Other()]
+	if m.Kind == chat.KindText {
+		head.Texts[me]++
+	}
+	if a.Quota != nil {
+		l.begun[m.From] = chat.Quota{Day: a.Quota.Day, Begun: a.Quota.Begun + 1}
+	}
+	if a.Amend != nil {
+		l.amend(m, *a.Amend)
+	}
 	if a.EnterBucket {
 		head.Bucket = a.Bucket
 	}
@@ -75,12 +104,28 @@ func (l *memLog) Append(_ context.Context, a chat.Attempt) error {
 	return nil
 }
 
+// amend changes a text as the store does.
+func (l *memLog) amend(m chat.Message, a chat.Amendment) {
+	log := l.entries[m.Conversation]
+	target := &log[a.Target-1]
+	if a.Edited > 0 {
+		log[a.Edited-1].Text = ""
+	}
+	if a.Erase {
+		target.Text, target.Unsent = "", m.Seq
+		return
+	}
+	target.Text, target.Edited = m.Text, m.Seq
+}
+
 func expected(head *chat.Head, key chat.TailKey, a chat.Attempt) bool {
 	if a.Create || head == nil {
 		return a.Create && head == nil
 	}
 	tail, ok := head.Tails[key]
-	return head.LastSeq == a.Message.Seq-1 &&
+	pace := head.Pace[a.Message.Conversation.Side(a.Message.From)]
+	return head.LastSeq == a.Message.Seq-1 && !head.Shut.Any() &&
+		(a.PerMinute == 0 || pace.Slot != chat.PaceSlot(a.Message.At) || pace.Count < a.PerMinute) &&
 		ok == !a.FirstHere && (!ok || tail.N == a.Message.N-1) &&
 		(!a.NothingParked || !head.Parked && len(head.Tails) < chat.MaxTails) &&
 		(a.EnterBucket || head.Bucket >= a.Bucket)

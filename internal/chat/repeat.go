@@ -14,12 +14,20 @@ func (s *Sender) repeat(ctx context.Context, d Draft, tail Tail) (*Sent, error) 
 		e := Refuse(NotFound, "n", "message %d of this device was accepted, but is no longer kept", d.N)
 		e.LastN = &tail.N
 		return nil, e
-	case m.Text != d.Text || m.ReplyTo != d.ReplyTo:
+	case !m.same(d):
 		e := Refuse(Conflict, "n", "n = %d of device %q already stands for another message: number on from %d, or, if this device lost its memory, take a new device id", d.N, d.Device, tail.N+1)
 		e.LastN = &tail.N
 		return nil, e
 	}
 	return &Sent{Seq: m.Seq, At: m.At, Duplicate: true}, nil
+}
+
+// same tells whether the entry is what the draft says. A text that was amended since is not
+// compared: what it said first is not kept, so that what was unsent is gone.
+func (m *Message) same(d Draft) bool {
+	amended := m.Edited > 0 || m.Unsent > 0 || m.Kind == KindEdit && m.Text == ""
+	return m.Kind == d.Kind && m.Target == d.Target && m.Emoji == d.Emoji && m.ReplyTo == d.ReplyTo &&
+		(amended || m.Text == d.Text)
 }
 
 // findPage is how many entries a step of find reads: about 2 read units of common messages.

@@ -13,7 +13,10 @@ type Draft struct {
 	From         User
 	Device       Device
 	N            int64
+	Kind         Kind // KindText if it is empty
 	Text         string
+	Target       int64 // of any other kind
+	Emoji        string
 	ReplyTo      int64 // 0 for none
 	Seen         int64 // the device's guess of the conversation's last seq
 }
@@ -33,6 +36,12 @@ type Sender struct {
 	Now func() time.Time
 	// Sleep waits, or returns the context's error when that ends first.
 	Sleep func(context.Context, time.Duration) error
+	// PerMinute bounds what a user may append to a conversation in one minute of the clock; 0 does not.
+	PerMinute int
+	// NewPerDay bounds the conversations that a user begins on a day (UTC); 0 does not.
+	NewPerDay int
+	// Retention is how long messages are kept; 0 is for ever.
+	Retention time.Duration
 }
 
 const (
@@ -51,9 +60,10 @@ const (
 
 // Send appends a message, or finds it where it already stands. The error is an *Error.
 //
-// The first attempt trusts the device's guess, so that the common case is one round trip. A lost
+// A text's first attempt trusts the device's guess, so that the common case is one round trip. A lost
 // attempt brings the head back, so that the second needs no read. What the head says decides:
-// a repeat, an early frame, or another try.
+// a repeat, an early frame, or another try. What is about another message reads the head and that
+// message first.
 func (s *Sender) Send(ctx context.Context, d Draft) (Sent, error) {
 	sent, err := s.send(ctx, d)
 	var refusal *Error
@@ -64,9 +74,12 @@ func (s *Sender) Send(ctx context.Context, d Draft) (Sent, error) {
 }
 
 func (s *Sender) send(ctx context.Context, d Draft) (Sent, error) {
-	attempt, guess := s.blind(d), d.Seen
-	if d.ReplyTo > guess {
-		// Only the head can tell whether there is such a message.
+	if d.Kind == "" {
+		d.Kind = KindText
+	}
+	attempt, begun := s.blind(d), Quota{}
+	if d.ReplyTo > d.Seen || d.Kind != KindText {
+		// Only the head can tell whether there is such a message, or whether this one is a repeat.
 		head, err := s.Log.Head(ctx, d.Conversation)
 		if err != nil {
 			return Sent{}, err
@@ -83,6 +96,7 @@ func (s *Sender) send(ctx context.Context, d Draft) (Sent, error) {
 		err := s.Log.Append(ctx, attempt)
 		took := s.Now().Sub(began)
 		var lost *Lost
+		var beganMore *QuotaLost
 		switch {
 		case err == nil:
 			return Sent{Seq: attempt.Message.Seq, At: attempt.Message.At}, nil
@@ -96,6 +110,15 @@ func (s *Sender) send(ctx context.Context, d Draft) (Sent, error) {
 					sent.Duplicate = false // this very request has stored it, and the answer was lost
 				}
 				return deref(sent), err
+			}
+		case errors.As(err, &beganMore):
+			begun = beganMore.Actual
+			if attempt.Quota, err = s.quota(begun, attempt.Bucket); err != nil {
+				return Sent{}, err
+			}
+		case errors.Is(err, ErrAmended):
+			if attempt.Amend, err = s.amendment(ctx, d); err != nil {
+				return Sent{}, err
 			}
 		case ctx.Err() != nil:
 			return Sent{}, err
@@ -137,18 +160,26 @@ func (s *Sender) blind(d Draft) Attempt {
 		FirstHere:     d.N == 1,
 		NothingParked: d.N == 1,
 		Bucket:        BucketAt(now),
+		PerMinute:     int64(s.PerMinute),
 	}
 	a.EnterBucket = a.Create
 	// The device's own n-1 messages stand in the log already.
-	a.Message = d.message(max(d.Seen, d.N-1)+1, now)
+	a.Message = s.message(d, max(d.Seen, d.N-1)+1, now)
+	if a.Create {
+		a.Quota, _ = s.quota(Quota{}, a.Bucket) // none was counted yet, so that none is too many
+	}
 	return a
 }
 
-func (d Draft) message(seq, at int64) Message {
-	return Message{
+func (s *Sender) message(d Draft, seq, at int64) Message {
+	m := Message{
 		Conversation: d.Conversation, Seq: seq, From: d.From, Device: d.Device, N: d.N,
-		Kind: KindText, Text: d.Text, ReplyTo: d.ReplyTo, At: at,
+		Kind: d.Kind, Text: d.Text, Target: d.Target, Emoji: d.Emoji, ReplyTo: d.ReplyTo, At: at,
 	}
+	if s.Retention > 0 {
+		m.Until = time.UnixMilli(at).Add(s.Retention).Unix()
+	}
+	return m
 }
 
 // next decides by the head: the attempt to make, or the place where the message already
@@ -166,7 +197,7 @@ func (s *Sender) next(ctx context.Context, d Draft, head *Head, took time.Durati
 			sent, err := s.repeat(ctx, d, tail)
 			return Attempt{}, sent, err
 		case d.N == tail.N+1:
-			a, err := s.informed(d, head, inHead)
+			a, err := s.informed(ctx, d, head, inHead)
 			return a, nil, err
 		case d.N > tail.N+MaxEarly || waited >= earlyWait:
 			e := Refuse(OutOfOrder, "n", "n is %d, but the last accepted one of this device is %d: send again from %d", d.N, tail.N, tail.N+1)
@@ -202,22 +233,48 @@ func (s *Sender) tail(ctx context.Context, d Draft, head *Head) (_ Tail, inHead 
 }
 
 // informed is the attempt that the head, nil for none, allows.
-func (s *Sender) informed(d Draft, head *Head, inHead bool) (Attempt, error) {
+func (s *Sender) informed(ctx context.Context, d Draft, head *Head, inHead bool) (Attempt, error) {
 	now := s.Now().UnixMilli()
-	a := Attempt{Create: head == nil, FirstHere: !inHead, Bucket: BucketAt(now), EnterBucket: true}
+	a := Attempt{Create: head == nil, FirstHere: !inHead, Bucket: BucketAt(now), EnterBucket: true, PerMinute: int64(s.PerMinute)}
 	if head == nil {
 		head = &Head{}
+		a.Quota, _ = s.quota(Quota{}, a.Bucket)
 	} else {
 		a.EnterBucket = head.Bucket < a.Bucket
 	}
-	if d.ReplyTo > head.LastSeq {
-		return a, Refuse(BadRequest, "reply_to", "there is no message %d to reply to: the last one is %d", d.ReplyTo, head.LastSeq)
+	if err := s.allowed(d, head, now); err != nil {
+		return a, err
 	}
-	a.Message = d.message(head.LastSeq+1, now)
+	if d.Kind != KindText {
+		var err error
+		if a.Amend, err = s.amendment(ctx, d); err != nil {
+			return a, err
+		}
+	}
+	a.Message = s.message(d, head.LastSeq+1, now)
 	if !inHead {
 		if key := head.evicted(); key != "" {
 			a.Park = &ParkedTail{Key: key, Tail: head.Tails[key]}
 		}
 	}
 	return a, nil
+}
+
+// allowed says why the message may not be appended, if it may not.
+func (s *Sender) allowed(d Draft, head *Head, now int64) error {
+	me := d.Conversation.Side(d.From)
+	peer, _ := d.Conversation.Peer(d.From)
+	switch {
+	case head.Shut.Gone[me.Other()]:
+		return Refuse(UnknownUser, "to", "%q has deleted their account", peer)
+	case head.Shut.Blocked[me]:
+		return Refuse(Blocked, "to", "you have blocked %q: unblock them to write", peer)
+	case head.Shut.Any():
+		return Refuse(Blocked, "to", "%q does not take messages from you", peer)
+	case d.ReplyTo > head.LastSeq:
+		return Refuse(BadRequest, "reply_to", "there is no message %d to reply to: the last one is %d", d.ReplyTo, head.LastSeq)
+	case d.Target > head.LastSeq:
+		return Refuse(NotFound, "target", "there is no message %d: the last one is %d", d.Target, head.LastSeq)
+	}
+	return s.tooFast(head.Pace[me], now)
 }

@@ -142,14 +142,14 @@ func TestG2_RepeatOfEverything(t *testing.T) {
 			t.Fatalf("%d tails in the head, want at most %d", len(l.heads[ab].Tails), chat.MaxTails)
 		}
 		for _, u := range []chat.User{"alice", "bob"} {
-			var last int64
+			unread := int64(0)
 			for _, m := range l.entries[ab] {
-				if m.From == u {
-					last = m.Seq
+				if unread++; m.From == u {
+					unread = 0
 				}
 			}
-			if got := l.heads[ab].LastSent(u); got != last {
-				t.Fatalf("LastSent(%s) = %d, want %d", u, got, last)
+			if got := l.heads[ab].Unread(ab.Side(u), 0); got != unread {
+				t.Fatalf("%d unread by %s, want %d", got, u, unread)
 			}
 		}
 		for i, d := range sent {

@@ -65,6 +65,7 @@ func newCloud(t testing.TB) *cloud {
 	c.users = store.NewUsers(c.config(), c.tables.Users)
 	c.connections = store.NewConnections(c.config(), c.tables.Connections)
 	c.variables = map[string]string{
+		"MESSAGES_PER_MINUTE": "0", "NEW_CONVERSATIONS_PER_DAY": "0", "RETENTION_DAYS": "0",
 		"USERS_TABLE": c.tables.Users, "CONNECTIONS_TABLE": c.tables.Connections, "CONVERSATIONS_TABLE": c.tables.Conversations,
 		"MEMBERS_TABLE": c.tables.Members, "MESSAGES_TABLE": c.tables.Messages,
 		"CALLBACK_URL": "http://gateway/prod", "MAX_CONNECTIONS_PER_USER": "3", "EPOCH": "arn:stream/1",

@@ -17,6 +17,9 @@ type Identity struct {
 	// Session names the sign-in that the token comes from: origin_jti, sid or jti, whichever the
 	// issuer sends; "" if none.
 	Session string
+	// SignedIn is when the user proved who they are: the claim auth_time, or, of an issuer that does
+	// not send it, when the token was made.
+	SignedIn time.Time
 	// SessionEnd is when the token expires.
 	SessionEnd time.Time
 }

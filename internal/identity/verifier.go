@@ -136,6 +136,12 @@ func (v *Verifier) check(c jwt.MapClaims) (Identity, error) {
 		return Identity{}, refuse(UserClaim, "claim %s: %w", v.userClaim, err)
 	}
 	id := Identity{User: user, SessionEnd: end}
+	for _, claim := range []string{"auth_time", "iat"} {
+		if at, ok := instant(c, claim); ok {
+			id.SignedIn = at
+			break
+		}
+	}
 	for _, claim := range []string{"origin_jti", "sid", "jti"} {
 		if id.Session = text(c, claim); id.Session != "" {
 			break

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -39,6 +40,7 @@ func (s *Connections) Add(ctx context.Context, c chat.Connection) error {
 	it := connectionKey(c.User, c.ID)
 	it["device"] = str(string(c.Device))
 	it["connected_at"] = num(c.ConnectedAt)
+	it["session"] = str(string(c.Session))
 	it["session_end"] = num(c.SessionEnd)
 	it["ttl"] = num(expiry(c))
 	_, err := s.db.PutItem(ctx, &dynamodb.PutItemInput{TableName: &s.table, Item: it})
@@ -79,6 +81,7 @@ func (s *Connections) Of(ctx context.Context, u chat.User) ([]chat.Connection, e
 				ID:          chat.ConnectionID(textOf(it, "connection")),
 				Device:      chat.Device(textOf(it, "device")),
 				ConnectedAt: numberOf(it, "connected_at"),
+				Session:     chat.SessionID(textOf(it, "session")),
 				SessionEnd:  numberOf(it, "session_end"),
 				Behind:      flagOf(it, "behind"),
 			})
@@ -113,6 +116,34 @@ func (s *Connections) ClearBehind(ctx context.Context, u chat.User, id chat.Conn
 	return s.update(ctx, u, id, "REMOVE behind", nil)
 }
 
+// Watching reads whose presence a connection is told of, and whether the connection is known. 1 RU.
+func (s *Connections) Watching(ctx context.Context, u chat.User, id chat.ConnectionID) (watched []chat.User, known bool, _ error) {
+	out, err := s.db.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName: &s.table, Key: connectionKey(u, id), ConsistentRead: aws.Bool(true),
+	})
+	if err != nil {
+		return nil, false, fmt.Errorf("read connection %s of %s: %w", id, u, err)
+	}
+	if set, ok := out.Item["watching"].(*types.AttributeValueMemberSS); ok {
+		for _, name := range set.Value {
+			watched = append(watched, chat.User(name))
+		}
+	}
+	return watched, len(out.Item) > 0, nil
+}
+
+// SetWatching notes whose presence a connection is told of. 1 or 2 WU, by the length of the list.
+func (s *Connections) SetWatching(ctx context.Context, u chat.User, id chat.ConnectionID, watched []chat.User) error {
+	if len(watched) == 0 { // DynamoDB has no empty sets
+		return s.update(ctx, u, id, "REMOVE watching", nil)
+	}
+	set := &types.AttributeValueMemberSS{}
+	for _, w := range watched {
+		set.Value = append(set.Value, string(w))
+	}
+	return s.update(ctx, u, id, "SET watching = :watching", item{":watching": set})
+}
+
 func (s *Connections) update(ctx context.Context, u chat.User, id chat.ConnectionID, expression string, values item) error {
 	_, err := s.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName:                 &s.table,
@@ -127,4 +158,39 @@ func (s *Connections) update(ctx context.Context, u chat.User, id chat.Connectio
 		return fmt.Errorf("update connection %s of %s: %w", id, u, err)
 	}
 	return nil
+}
+
+// ConnectionChange is a connection that came or went.
+type ConnectionChange struct {
+	User  chat.User
+	Ended bool
+	At    time.Time // in whole seconds
+}
+
+// DecodeConnectionEvent reads the event of a mapping on the connections' stream.
+func DecodeConnectionEvent(event []byte) ([]ConnectionChange, error) {
+	var e struct {
+		Records []struct {
+			EventName string `json:"eventName"`
+			Change    struct {
+				At   float64 `json:"ApproximateCreationDateTime"`
+				Keys struct {
+					User text `json:"user"`
+				} `json:"Keys"`
+			} `json:"dynamodb"`
+		} `json:"Records"`
+	}
+	if err := json.Unmarshal(event, &e); err != nil {
+		return nil, fmt.Errorf("stream event: %w", err)
+	}
+	changes := make([]ConnectionChange, 0, len(e.Records))
+	for _, r := range e.Records {
+		if r.EventName == "MODIFY" {
+			continue // it is still there
+		}
+		changes = append(changes, ConnectionChange{
+			User: chat.User(r.Change.Keys.User.S), Ended: r.EventName == "REMOVE", At: time.Unix(int64(r.Change.At), 0),
+		})
+	}
+	return changes, nil
 }

@@ -4,6 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -28,8 +33,8 @@ type Conversations struct {
 }
 
 // NewConversations makes the store of the conversations in the tables.
-func NewConversations(cfg aws.Config, tables ConversationTables) *Conversations {
-	messages := NewMessages(cfg, tables.Messages)
+func NewConversations(cfg aws.Config, tables ConversationTables, now func() time.Time) *Conversations {
+	messages := NewMessages(cfg, tables.Messages, now)
 	appends := dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) { o.Retryer = aws.NopRetryer{} })
 	return &Conversations{db: messages.db, appends: appends, tables: tables, Messages: messages}
 }
@@ -43,12 +48,50 @@ func parkedKey(c chat.ConversationID, key chat.TailKey) item {
 	return item{"conversation": str(string(c) + "#" + string(key))}
 }
 
-func tailValue(t chat.Tail) types.AttributeValue {
-	return &types.AttributeValueMemberM{Value: item{"n": num(t.N), "seq": num(t.Seq)}}
+func tailItem(t chat.Tail) item {
+	return item{"n": num(t.N), "seq": num(t.Seq)}
 }
 
 func tailOf(it item) chat.Tail {
 	return chat.Tail{N: numberOf(it, "n"), Seq: numberOf(it, "seq")}
+}
+
+// Attributes by side: of the first user of the conversation's id, and of the second.
+var (
+	textsOf = [2]string{"texts_a", "texts_b"}
+	sawOf   = [2]string{"saw_a", "saw_b"}
+)
+
+// paceOf is the attribute that counts what a side writes in the minutes of a slot.
+func paceOf(side chat.Side, slot int) string {
+	return [2]string{"pace_a", "pace_b"}[side] + strconv.Itoa(slot)
+}
+
+// paceIn finds the one slot in which a side's entries are counted.
+func paceIn(it item, side chat.Side) chat.Pace {
+	for slot := range chat.PaceSlots {
+		if n := numberOf(it, paceOf(side, slot)); n > 0 {
+			return chat.Pace{Slot: slot, Count: n}
+		}
+	}
+	return chat.Pace{}
+}
+
+// Members of the set "shut", by side. DynamoDB has no empty sets: without reasons there is none.
+var (
+	blockedBy = [2]string{"blocked_by_a", "blocked_by_b"}
+	goneIs    = [2]string{"gone_a", "gone_b"}
+)
+
+func shutOf(it item) chat.Shut {
+	set, _ := it["shut"].(*types.AttributeValueMemberSS)
+	if set == nil {
+		return chat.Shut{}
+	}
+	has := func(names [2]string) [2]bool {
+		return [2]bool{slices.Contains(set.Value, names[0]), slices.Contains(set.Value, names[1])}
+	}
+	return chat.Shut{Blocked: has(blockedBy), Gone: has(goneIs)}
 }
 
 func headOf(it item) *chat.Head {
@@ -62,6 +105,10 @@ func headOf(it item) *chat.Head {
 		Bucket:  chat.Bucket(numberOf(it, "bucket")),
 		Parked:  flagOf(it, "parked"),
 		Tails:   map[chat.TailKey]chat.Tail{},
+		Texts:   [2]int64{numberOf(it, textsOf[0]), numberOf(it, textsOf[1])},
+		Saw:     [2]int64{numberOf(it, sawOf[0]), numberOf(it, sawOf[1])},
+		Pace:    [2]chat.Pace{paceIn(it, 0), paceIn(it, 1)},
+		Shut:    shutOf(it),
 	}
 	if tails != nil {
 		for key, value := range tails.Value {
@@ -74,9 +121,10 @@ func headOf(it item) *chat.Head {
 }
 
 // Append makes one attempt in one transaction, by one request. 4 WU; 10 more for the first message of a
-// conversation (two rows of members with an index entry each, the recipient's check), 12 more for
-// the first one of a day in it (two rows, whose index entries move), 2 more when a tail is
-// parked. A lost attempt costs the same.
+// conversation (two rows of members with an index entry each, the recipient's check), and 2 if it
+// is counted; 12 more for the first one of a day in it (two rows, whose index entries move); 2 more
+// when a tail is parked; 2 more for an amended text, and 2 if it was edited before. A lost attempt
+// costs the same.
 func (s *Conversations) Append(ctx context.Context, a chat.Attempt) error {
 	writes := []types.TransactWriteItem{s.head(a), s.message(a.Message)}
 	if a.EnterBucket {
@@ -85,12 +133,16 @@ func (s *Conversations) Append(ctx context.Context, a chat.Attempt) error {
 	}
 	if a.Park != nil {
 		it := parkedKey(a.Message.Conversation, a.Park.Key)
-		it["n"], it["seq"] = num(a.Park.Tail.N), num(a.Park.Tail.Seq)
+		maps.Copy(it, tailItem(a.Park.Tail))
 		writes = append(writes, types.TransactWriteItem{Put: &types.Put{TableName: &s.tables.Conversations, Item: it}})
 	}
-	registered := -1
+	var at places
+	if a.Amend != nil {
+		at.amend = len(writes)
+		writes = append(writes, s.amend(a)...)
+	}
 	if a.Create {
-		registered = len(writes)
+		at.registered = len(writes)
 		to, _ := a.Message.Conversation.Peer(a.Message.From)
 		writes = append(writes, types.TransactWriteItem{ConditionCheck: &types.ConditionCheck{
 			TableName:                &s.tables.Users,
@@ -99,22 +151,31 @@ func (s *Conversations) Append(ctx context.Context, a chat.Attempt) error {
 			ExpressionAttributeNames: names{"#user": "user"},
 		}})
 	}
+	if a.Quota != nil {
+		at.quota = len(writes)
+		writes = append(writes, s.count(a.Message.From, *a.Quota))
+	}
 	_, err := s.appends.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: writes})
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("append to %s at %d: %w", a.Message.Conversation, a.Message.Seq, outcome(err, registered))
+	return fmt.Errorf("append to %s at %d: %w", a.Message.Conversation, a.Message.Seq, outcome(err, at))
 }
 
-// Places of the writes in the transaction, and with it of the reasons why it was cancelled.
+// Places of the writes in every transaction, and with it of the reasons why it was cancelled.
 const (
 	headWrite    = 0
 	messageWrite = 1
 )
 
-// outcome names why a transaction failed; registered is the place of the recipient's check, -1 if
-// there is none. What it does not know may have committed.
-func outcome(err error, registered int) error {
+// places are those of the writes that some transactions have; 0 is none, since there the head is.
+type places struct{ registered, amend, quota int }
+
+// busy tells whether an outcome may pass.
+func busy(err error) bool { return errors.Is(err, chat.ErrBusy) }
+
+// outcome names why a transaction failed. What it does not know may have committed.
+func outcome(err error, at places) error {
 	var (
 		cancelled *types.TransactionCanceledException
 		progress  *types.TransactionInProgressException
@@ -129,14 +190,18 @@ func outcome(err error, registered int) error {
 		return err
 	}
 	failed := func(i int) bool {
-		return i >= 0 && i < len(cancelled.CancellationReasons) &&
+		return i < len(cancelled.CancellationReasons) &&
 			aws.ToString(cancelled.CancellationReasons[i].Code) == "ConditionalCheckFailed"
 	}
 	switch {
 	case failed(headWrite):
 		return &chat.Lost{Head: headOf(cancelled.CancellationReasons[headWrite].Item)}
-	case failed(registered):
+	case at.registered > 0 && failed(at.registered):
 		return chat.ErrUnknownUser
+	case at.amend > 0 && failed(at.amend):
+		return chat.ErrAmended
+	case at.quota > 0 && failed(at.quota):
+		return &chat.QuotaLost{Actual: quotaOf(cancelled.CancellationReasons[at.quota].Item)}
 	case failed(messageWrite):
 		return errors.New("the log is ahead of its conversation: were the tables restored to different points in time?")
 	}
@@ -152,31 +217,46 @@ func outcome(err error, registered int) error {
 // head advances the conversation, if it is as the attempt expects.
 func (s *Conversations) head(a chat.Attempt) types.TransactWriteItem {
 	m := a.Message
-	tail := chat.Tail{N: m.N, Seq: m.Seq}
+	tail, me := chat.Tail{N: m.N, Seq: m.Seq}, m.Conversation.Side(m.From)
 	device := string(chat.NewTailKey(m.From, m.Device))
 	u := &types.Update{
 		TableName:                           &s.tables.Conversations,
 		Key:                                 headKey(m.Conversation),
 		ExpressionAttributeNames:            names{"#at": "at"},
-		ExpressionAttributeValues:           item{":seq": num(m.Seq), ":at": num(m.At)},
+		ExpressionAttributeValues:           item{":seq": num(m.Seq), ":at": num(m.At), ":zero": num(int64(0))},
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	}
-	set, condition, remove := "SET last_seq = :seq, #at = :at", "", ""
+	// Who writes has read what stands there.
+	set := "SET last_seq = :seq, #at = :at, " + sawOf[me] + " = if_not_exists(" + textsOf[me.Other()] + ", :zero)"
+	var condition string
+	var remove []string
+	count := func(name string) {
+		set += ", " + name + " = if_not_exists(" + name + ", :zero) + :one"
+		u.ExpressionAttributeValues[":one"] = num(int64(1))
+	}
+	if m.Kind == chat.KindText {
+		count(textsOf[me])
+	}
+	pace := paceOf(me, chat.PaceSlot(m.At))
+	if a.PerMinute > 0 {
+		count(pace)
+	}
 	if a.Create {
 		condition = "attribute_not_exists(conversation)"
 		set += ", tails = :tails"
-		u.ExpressionAttributeValues[":tails"] = &types.AttributeValueMemberM{Value: item{device: tailValue(tail)}}
+		u.ExpressionAttributeValues[":tails"] = &types.AttributeValueMemberM{Value: item{device: &types.AttributeValueMemberM{Value: tailItem(tail)}}}
 	} else {
-		condition = "last_seq = :last"
+		condition = "last_seq = :last AND attribute_not_exists(shut)"
 		u.ExpressionAttributeValues[":last"] = num(m.Seq - 1)
 		u.ExpressionAttributeNames["#device"] = device
-		set += ", tails.#device = :tail"
-		u.ExpressionAttributeValues[":tail"] = tailValue(tail)
 		if a.FirstHere {
 			condition += " AND attribute_not_exists(tails.#device)"
+			set += ", tails.#device = :tail"
+			u.ExpressionAttributeValues[":tail"] = &types.AttributeValueMemberM{Value: tailItem(tail)}
 		} else {
 			condition += " AND tails.#device.n = :previous"
-			u.ExpressionAttributeValues[":previous"] = num(m.N - 1)
+			set += ", tails.#device.n = :n, tails.#device.seq = :seq"
+			u.ExpressionAttributeValues[":previous"], u.ExpressionAttributeValues[":n"] = num(m.N-1), num(m.N)
 		}
 		if a.NothingParked {
 			// A parked tail may be this device's, and a full head has no room for another one.
@@ -187,7 +267,16 @@ func (s *Conversations) head(a chat.Attempt) types.TransactWriteItem {
 			u.ExpressionAttributeNames["#parked"] = string(a.Park.Key)
 			u.ExpressionAttributeValues[":true"] = &types.AttributeValueMemberBOOL{Value: true}
 			set += ", parked = :true"
-			remove = " REMOVE tails.#parked"
+			remove = append(remove, "tails.#parked")
+		}
+		if a.PerMinute > 0 {
+			condition += " AND (attribute_not_exists(" + pace + ") OR " + pace + " < :most)"
+			u.ExpressionAttributeValues[":most"] = num(a.PerMinute)
+			for slot := range chat.PaceSlots {
+				if other := paceOf(me, slot); other != pace {
+					remove = append(remove, other)
+				}
+			}
 		}
 	}
 	u.ExpressionAttributeNames["#bucket"] = "bucket"
@@ -197,9 +286,45 @@ func (s *Conversations) head(a chat.Attempt) types.TransactWriteItem {
 	} else {
 		condition += " AND #bucket >= :bucket"
 	}
-	u.UpdateExpression = aws.String(set + remove)
+	if len(remove) > 0 {
+		set += " REMOVE " + strings.Join(remove, ", ")
+	}
+	u.UpdateExpression = &set
 	u.ConditionExpression = &condition
 	return types.TransactWriteItem{Update: u}
+}
+
+// amend changes a text as the attempt says, and takes its copy out of the edit before.
+func (s *Conversations) amend(a chat.Attempt) []types.TransactWriteItem {
+	m := a.Message
+	key := func(seq int64) item { return item{"conversation": str(string(m.Conversation)), "seq": num(seq)} }
+	u := &types.Update{
+		TableName:                 &s.tables.Messages,
+		Key:                       key(a.Amend.Target),
+		UpdateExpression:          aws.String("SET #text = :text, edited = :seq"),
+		ExpressionAttributeNames:  names{"#text": "text", "#from": "from"},
+		ExpressionAttributeValues: item{":seq": num(m.Seq), ":from": str(string(m.From))},
+	}
+	if a.Amend.Erase {
+		u.UpdateExpression = aws.String("SET unsent = :seq REMOVE #text")
+	} else {
+		u.ExpressionAttributeValues[":text"] = str(m.Text)
+	}
+	condition := "#from = :from AND attribute_not_exists(unsent) AND attribute_not_exists(edited)"
+	writes := []types.TransactWriteItem{{Update: u}}
+	if a.Amend.Edited > 0 {
+		condition = "#from = :from AND attribute_not_exists(unsent) AND edited = :edited"
+		u.ExpressionAttributeValues[":edited"] = num(a.Amend.Edited)
+		writes = append(writes, types.TransactWriteItem{Update: &types.Update{
+			TableName:                &s.tables.Messages,
+			Key:                      key(a.Amend.Edited),
+			UpdateExpression:         aws.String("REMOVE #text"),
+			ConditionExpression:      aws.String("attribute_exists(seq)"),
+			ExpressionAttributeNames: names{"#text": "text"},
+		}})
+	}
+	u.ConditionExpression = &condition
+	return writes
 }
 
 // message puts the message. That none stands there follows from the head; the condition keeps

@@ -56,7 +56,7 @@ func TestAppendNamesWhyItFailed(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { // nothing may wait between tries
 				calls := 0
 				e := &engine{between: func(string, []byte) *answer { calls++; return tt.answer }}
-				conversations := store.NewConversations(e.config(), store.ConversationTables{Conversations: "c", Members: "m", Messages: "l", Users: "u"})
+				conversations := store.NewConversations(e.config(), store.ConversationTables{Conversations: "c", Members: "m", Messages: "l", Users: "u"}, time.Now)
 				err := conversations.Append(t.Context(), chat.Attempt{Message: chat.Message{Conversation: "alice~bob", Seq: 2, From: "alice", Device: "a1", N: 2}})
 				var lost *chat.Lost
 				if err == nil || errors.As(err, &lost) != tt.lost {
@@ -77,7 +77,7 @@ func TestAppendNamesWhyItFailed(t *testing.T) {
 }
 
 func newInbox(tables storetest.Tables) *store.Inbox {
-	return store.NewInbox(tables.AWS, store.InboxTables{Conversations: tables.Conversations, Members: tables.Members, Messages: tables.Messages})
+	return store.NewInbox(tables.AWS, store.InboxTables{Conversations: tables.Conversations, Members: tables.Members, Messages: tables.Messages}, time.Now)
 }
 
 // A throttled table answers a part: the rest is asked for again.

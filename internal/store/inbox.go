@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -12,8 +13,12 @@ import (
 	"github.com/duet-chat/duet/internal/chat"
 )
 
-// activityIndex orders a user's rows by their conversations' activity buckets.
-const activityIndex = "by-activity"
+// Indexes of a user's rows: by their conversations' activity bucket, and by the day on which
+// receipts or blocks changed last.
+const (
+	activityIndex = "by-activity"
+	changeIndex   = "by-change"
+)
 
 // InboxTables names the tables that a sync reads.
 type InboxTables struct {
@@ -24,28 +29,16 @@ type InboxTables struct {
 type Inbox struct {
 	db     *dynamodb.Client
 	tables InboxTables
+	now    func() time.Time
 }
 
 // NewInbox makes the store behind a sync.
-func NewInbox(cfg aws.Config, tables InboxTables) *Inbox {
-	return &Inbox{db: client(cfg), tables: tables}
+func NewInbox(cfg aws.Config, tables InboxTables, now func() time.Time) *Inbox {
+	return &Inbox{db: client(cfg), tables: tables, now: now}
 }
 
-func memberKey(u chat.User, c chat.ConversationID) item {
-	return item{"user": str(string(u)), "conversation": str(string(c))}
-}
-
-func membershipOf(it item) chat.Membership {
-	return chat.Membership{
-		Conversation: chat.ConversationID(textOf(it, "conversation")),
-		Bucket:       chat.Bucket(numberOf(it, "bucket")),
-		Read:         numberOf(it, "read"),
-		Delivered:    numberOf(it, "delivered"),
-	}
-}
-
-// Memberships reads a user's rows, newest bucket first, consistently. 1 RU for about 40 rows.
-func (s *Inbox) Memberships(ctx context.Context, u chat.User, lowest, highest chat.Bucket, limit int) (rows []chat.Membership, complete bool, _ error) {
+// Active lists a user's conversations, newest bucket first, consistently. 1 RU for about 40 rows.
+func (s *Inbox) Active(ctx context.Context, u chat.User, lowest, highest chat.Bucket, limit int) (rows []chat.Row, complete bool, _ error) {
 	if highest == 0 {
 		highest = math.MaxInt64
 	}
@@ -70,7 +63,7 @@ func (s *Inbox) Memberships(ctx context.Context, u chat.User, lowest, highest ch
 			return nil, false, fmt.Errorf("read conversations of %s: %w", u, err)
 		}
 		for _, it := range out.Items {
-			rows = append(rows, membershipOf(it))
+			rows = append(rows, chat.Row{Conversation: chat.ConversationID(textOf(it, "conversation")), Bucket: chat.Bucket(numberOf(it, "bucket"))})
 		}
 		if in.ExclusiveStartKey = out.LastEvaluatedKey; len(in.ExclusiveStartKey) == 0 {
 			return rows, true, nil
@@ -86,36 +79,70 @@ func (s *Inbox) Memberships(ctx context.Context, u chat.User, lowest, highest ch
 	}
 }
 
-// Heads reads the conversations' heads, consistently, and the peers' rows. 1.5 RU a conversation.
-func (s *Inbox) Heads(ctx context.Context, u chat.User, conversations []chat.ConversationID) (map[chat.ConversationID]*chat.Head, map[chat.ConversationID]chat.Membership, error) {
-	heads := make(map[chat.ConversationID]*chat.Head, len(conversations))
-	peers := make(map[chat.ConversationID]chat.Membership, len(conversations))
+// Changed lists the conversations whose receipts or blocks changed on a day, or later,
+// consistently. 1 RU for about 40 rows.
+func (s *Inbox) Changed(ctx context.Context, u chat.User, lowest chat.Bucket) ([]chat.ConversationID, error) {
+	pages := dynamodb.NewQueryPaginator(s.db, &dynamodb.QueryInput{
+		TableName:                 &s.tables.Members,
+		IndexName:                 aws.String(changeIndex),
+		KeyConditionExpression:    aws.String("#user = :user AND changed >= :lowest"),
+		ExpressionAttributeNames:  names{"#user": "user"},
+		ExpressionAttributeValues: item{":user": str(string(u)), ":lowest": num(lowest)},
+		ConsistentRead:            aws.Bool(true),
+	})
+	var found []chat.ConversationID
+	for pages.HasMorePages() {
+		out, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read changed conversations of %s: %w", u, err)
+		}
+		for _, it := range out.Items {
+			found = append(found, chat.ConversationID(textOf(it, "conversation")))
+		}
+	}
+	return found, nil
+}
+
+// States reads conversations as both users see them: the heads and the own rows consistently.
+// 2.5 RU a conversation.
+func (s *Inbox) States(ctx context.Context, u chat.User, conversations []chat.ConversationID) (map[chat.ConversationID]chat.State, error) {
+	states := make(map[chat.ConversationID]chat.State, len(conversations))
 	const perCall = maxBatchKeys / 2
 	for len(conversations) > 0 {
 		batch := conversations[:min(perCall, len(conversations))]
 		conversations = conversations[len(batch):]
-		var headKeys, peerKeys []item
+		var headKeys, ownKeys, peerKeys []item
 		for _, c := range batch {
 			peer, _ := c.Peer(u)
 			headKeys = append(headKeys, headKey(c))
+			ownKeys = append(ownKeys, memberKey(u, c))
 			peerKeys = append(peerKeys, memberKey(peer, c))
 		}
-		err := batchGet(ctx, s.db, map[string]types.KeysAndAttributes{
-			s.tables.Conversations: {Keys: headKeys, ConsistentRead: aws.Bool(true)},
-			s.tables.Members:       {Keys: peerKeys},
-		}, func(table string, it item) {
-			c := chat.ConversationID(textOf(it, "conversation"))
-			if table == s.tables.Conversations {
-				heads[c] = headOf(it)
-			} else {
-				peers[c] = membershipOf(it)
+		// A table stands in a call once, and with one kind of reading: the peers' rows, which may be a
+		// moment old, take a call of their own.
+		for _, keys := range []map[string]types.KeysAndAttributes{
+			{s.tables.Conversations: {Keys: headKeys, ConsistentRead: aws.Bool(true)}, s.tables.Members: {Keys: ownKeys, ConsistentRead: aws.Bool(true)}},
+			{s.tables.Members: {Keys: peerKeys}},
+		} {
+			err := batchGet(ctx, s.db, keys, func(table string, it item) {
+				c := chat.ConversationID(textOf(it, "conversation"))
+				state := states[c]
+				switch {
+				case table == s.tables.Conversations:
+					state.Head = headOf(it)
+				case textOf(it, "user") == string(u):
+					state.Own = membershipOf(it)
+				default:
+					state.Peer = membershipOf(it)
+				}
+				states[c] = state
+			})
+			if err != nil {
+				return nil, fmt.Errorf("read conversations of %s: %w", u, err)
 			}
-		})
-		if err != nil {
-			return nil, nil, fmt.Errorf("read heads for %s: %w", u, err)
 		}
 	}
-	return heads, peers, nil
+	return states, nil
 }
 
 // At reads the entries at the given places, consistently. 1 RU a message of up to 4 KB.
@@ -131,8 +158,9 @@ func (s *Inbox) At(ctx context.Context, places map[chat.ConversationID]int64) (m
 		err := batchGet(ctx, s.db, map[string]types.KeysAndAttributes{
 			s.tables.Messages: {Keys: batch, ConsistentRead: aws.Bool(true)},
 		}, func(_ string, it item) {
-			m := messageOf(it)
-			found[m.Conversation] = m
+			if m := messageOf(it); !m.Expired(s.now().Unix()) {
+				found[m.Conversation] = m
+			}
 		})
 		if err != nil {
 			return nil, fmt.Errorf("read last messages: %w", err)

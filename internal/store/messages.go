@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -16,11 +17,13 @@ import (
 type Messages struct {
 	db    *dynamodb.Client
 	table string
+	now   func() time.Time
 }
 
-// NewMessages makes the store of the messages in a table.
-func NewMessages(cfg aws.Config, table string) *Messages {
-	return &Messages{db: client(cfg), table: table}
+// NewMessages makes the store of the messages in a table. Messages whose retention has ended by now
+// are passed over: DynamoDB removes them only days later.
+func NewMessages(cfg aws.Config, table string, now func() time.Time) *Messages {
+	return &Messages{db: client(cfg), table: table, now: now}
 }
 
 func messageItem(m chat.Message) item {
@@ -31,11 +34,17 @@ func messageItem(m chat.Message) item {
 		"device":       str(string(m.Device)),
 		"n":            num(m.N),
 		"kind":         str(string(m.Kind)),
-		"text":         str(m.Text),
 		"at":           num(m.At),
 	}
-	if m.ReplyTo > 0 {
-		it["reply_to"] = num(m.ReplyTo)
+	for name, value := range map[string]string{"text": m.Text, "emoji": m.Emoji} {
+		if value != "" {
+			it[name] = str(value)
+		}
+	}
+	for name, value := range map[string]int64{"target": m.Target, "reply_to": m.ReplyTo, "ttl": m.Until} {
+		if value > 0 {
+			it[name] = num(value)
+		}
 	}
 	return it
 }
@@ -49,8 +58,13 @@ func messageOf(it item) chat.Message {
 		N:            numberOf(it, "n"),
 		Kind:         chat.Kind(textOf(it, "kind")),
 		Text:         textOf(it, "text"),
+		Target:       numberOf(it, "target"),
+		Emoji:        textOf(it, "emoji"),
 		ReplyTo:      numberOf(it, "reply_to"),
+		Edited:       numberOf(it, "edited"),
+		Unsent:       numberOf(it, "unsent"),
 		At:           numberOf(it, "at"),
+		Until:        numberOf(it, "ttl"),
 	}
 }
 
@@ -78,7 +92,9 @@ func (s *Messages) Entries(ctx context.Context, c chat.ConversationID, first, la
 			return nil, fmt.Errorf("read messages %d to %d of %s: %w", first, last, c, err)
 		}
 		for _, it := range out.Items {
-			found = append(found, messageOf(it))
+			if m := messageOf(it); !m.Expired(s.now().Unix()) {
+				found = append(found, m)
+			}
 		}
 		in.ExclusiveStartKey = out.LastEvaluatedKey
 		if len(in.ExclusiveStartKey) == 0 || len(found) >= limit {
@@ -105,6 +121,8 @@ type StreamRecord struct {
 			N            number `json:"n"`
 			Kind         text   `json:"kind"`
 			Text         text   `json:"text"`
+			Target       number `json:"target"`
+			Emoji        text   `json:"emoji"`
 			ReplyTo      number `json:"reply_to"`
 			At           number `json:"at"`
 		} `json:"NewImage"`
@@ -136,7 +154,8 @@ func (r *StreamRecord) Message() (chat.Message, error) {
 	}
 	m := chat.Message{
 		Conversation: c, Seq: image.Seq.integer(), From: chat.User(image.From.S), Device: chat.Device(image.Device.S),
-		N: image.N.integer(), Kind: chat.Kind(image.Kind.S), Text: image.Text.S, ReplyTo: image.ReplyTo.integer(), At: image.At.integer(),
+		N: image.N.integer(), Kind: chat.Kind(image.Kind.S), Text: image.Text.S, Target: image.Target.integer(), Emoji: image.Emoji.S,
+		ReplyTo: image.ReplyTo.integer(), At: image.At.integer(),
 	}
 	if _, ok := c.Peer(m.From); !ok || m.Seq < 1 {
 		return chat.Message{}, fmt.Errorf("stream record %s: seq %d of %s from %q is not a message", r.Change.SequenceNumber, m.Seq, c, m.From)

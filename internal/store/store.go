@@ -63,13 +63,53 @@ func client(cfg aws.Config) *dynamodb.Client {
 // maxBackoff bounds the random pause between two tries of a request.
 const maxBackoff = 100 * time.Millisecond
 
+// maxBatchWrites is BatchWriteItem's limit. Source: DynamoDB API reference, BatchWriteItem.
+const maxBatchWrites = 25
+
+// batchRounds bounds how often a batch is asked for again.
+const batchRounds = 6
+
+// batchWrite makes the writes, asking again for what DynamoDB left unprocessed, at most batchRounds
+// times for each batch.
+func batchWrite(ctx context.Context, db *dynamodb.Client, table string, writes []types.WriteRequest) error {
+	for len(writes) > 0 {
+		batch := writes[:min(maxBatchWrites, len(writes))]
+		writes = writes[len(batch):]
+		for round := 1; len(batch) > 0; round++ {
+			out, err := db.BatchWriteItem(ctx, &dynamodb.BatchWriteItemInput{RequestItems: map[string][]types.WriteRequest{table: batch}})
+			if err != nil {
+				return err
+			}
+			if batch = out.UnprocessedItems[table]; len(batch) == 0 {
+				break
+			}
+			if err := pause(ctx, round); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// pause waits before the next round of a batch.
+func pause(ctx context.Context, round int) error {
+	if round == batchRounds {
+		return fmt.Errorf("batch: a part is left unprocessed after %d rounds: the table is throttled", round)
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(10 * time.Millisecond << round):
+		return nil
+	}
+}
+
 // maxBatchKeys is BatchGetItem's limit. Source: DynamoDB API reference, BatchGetItem.
 const maxBatchKeys = 100
 
 // batchGet reads the items of one or more tables, asking again for what DynamoDB left
 // unprocessed, at most batchRounds times in all.
 func batchGet(ctx context.Context, db *dynamodb.Client, keys map[string]types.KeysAndAttributes, each func(table string, it item)) error {
-	const batchRounds = 6
 	for round := 1; ; round++ {
 		out, err := db.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: keys})
 		if err != nil {
@@ -83,13 +123,8 @@ func batchGet(ctx context.Context, db *dynamodb.Client, keys map[string]types.Ke
 		if keys = out.UnprocessedKeys; len(keys) == 0 {
 			return nil
 		}
-		if round == batchRounds {
-			return fmt.Errorf("batch get: keys are left unprocessed after %d rounds: the table is throttled", round)
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(10 * time.Millisecond << round):
+		if err := pause(ctx, round); err != nil {
+			return err
 		}
 	}
 }

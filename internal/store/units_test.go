@@ -7,6 +7,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/duet-chat/duet/internal/chat"
 	"github.com/duet-chat/duet/internal/store"
@@ -29,7 +30,7 @@ func longDevice(i int) chat.Device {
 func stores(tables storetest.Tables) (*store.Users, *store.Conversations) {
 	return store.NewUsers(tables.AWS, tables.Users), store.NewConversations(tables.AWS, store.ConversationTables{
 		Conversations: tables.Conversations, Members: tables.Members, Messages: tables.Messages, Users: tables.Users,
-	})
+	}, time.Now)
 }
 
 // size is the size of an item as DynamoDB counts it.
@@ -62,9 +63,10 @@ func TestItemsStayWithinOneWriteUnit(t *testing.T) {
 		a := chat.Attempt{
 			Message: chat.Message{
 				Conversation: longestPair, Seq: high + int64(i), From: longUsers[i%2], Device: longDevice(i), N: high, Kind: chat.KindText,
-				Text: strings.Repeat("x", 700), At: at.UnixMilli(), ReplyTo: high,
+				Text: strings.Repeat("x", 700), At: at.UnixMilli(), ReplyTo: high, Until: at.Unix(),
 			},
-			Create: i == 0, FirstHere: true, Bucket: 20000, EnterBucket: i == 0,
+			PerMinute: chat.MaxTails,
+			Create:    i == 0, FirstHere: true, Bucket: 20000, EnterBucket: i == 0,
 		}
 		if i == chat.MaxTails-1 {
 			a.Park = &chat.ParkedTail{Key: chat.NewTailKey(longUsers[1], "nobody"), Tail: chat.Tail{N: 1, Seq: 1}}

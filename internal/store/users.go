@@ -39,6 +39,28 @@ func (s *Users) RegisterUser(ctx context.Context, u chat.User, at time.Time) err
 	return nil
 }
 
+// count counts a new conversation of a user, if the quota is as expected.
+func (s *Conversations) count(u chat.User, q chat.Quota) types.TransactWriteItem {
+	condition := "attribute_not_exists(begun_on) OR begun_on < :day"
+	values := item{":day": num(q.Day), ":begun": num(q.Begun + 1)}
+	if q.Begun > 0 {
+		condition = "begun_on = :day AND begun = :was"
+		values[":was"] = num(q.Begun)
+	}
+	return types.TransactWriteItem{Update: &types.Update{
+		TableName:                           &s.tables.Users,
+		Key:                                 item{"user": str(string(u))},
+		UpdateExpression:                    aws.String("SET begun_on = :day, begun = :begun"),
+		ConditionExpression:                 &condition,
+		ExpressionAttributeValues:           values,
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	}}
+}
+
+func quotaOf(it item) chat.Quota {
+	return chat.Quota{Day: chat.Bucket(numberOf(it, "begun_on")), Begun: numberOf(it, "begun")}
+}
+
 // IsRegistered tells whether a user is registered. 0.5 RU.
 func (s *Users) IsRegistered(ctx context.Context, u chat.User) (bool, error) {
 	out, err := s.db.GetItem(ctx, &dynamodb.GetItemInput{
@@ -49,4 +71,124 @@ func (s *Users) IsRegistered(ctx context.Context, u chat.User) (bool, error) {
 		return false, fmt.Errorf("read user %s: %w", u, err)
 	}
 	return len(out.Item) > 0, nil
+}
+
+func profileKey(u chat.User) item { return item{"user": str(string(u))} }
+
+func profileOf(it item) *chat.Profile {
+	p := &chat.Profile{
+		User:         chat.User(textOf(it, "user")),
+		RegisteredAt: numberOf(it, "registered_at"),
+		OnlineUntil:  numberOf(it, "online_until"),
+		LastSeen:     numberOf(it, "last_seen"),
+		Hidden:       flagOf(it, "hidden"),
+		Erasing:      numberOf(it, "erasing_at"),
+		Erased:       numberOf(it, "erased_at") > 0,
+		SignOuts: chat.SignOuts{
+			Before: numberOf(it, "signed_out_before"), Kept: chat.SessionID(textOf(it, "kept_session")),
+		},
+	}
+	if ended, ok := it["ended_sessions"].(*types.AttributeValueMemberL); ok {
+		for _, v := range ended.Value {
+			if s, ok := v.(*types.AttributeValueMemberS); ok {
+				p.SignOuts.Ended = append(p.SignOuts.Ended, chat.SessionID(s.Value))
+			}
+		}
+	}
+	return p
+}
+
+// Profile reads a user's row consistently, nil if there is none. 1 RU.
+func (s *Users) Profile(ctx context.Context, u chat.User) (*chat.Profile, error) {
+	out, err := s.db.GetItem(ctx, &dynamodb.GetItemInput{TableName: &s.table, Key: profileKey(u), ConsistentRead: aws.Bool(true)})
+	if err != nil {
+		return nil, fmt.Errorf("read user %s: %w", u, err)
+	}
+	if len(out.Item) == 0 {
+		return nil, nil
+	}
+	return profileOf(out.Item), nil
+}
+
+// Profiles reads users' rows, which may be a moment old. 0.5 RU each.
+func (s *Users) Profiles(ctx context.Context, users []chat.User) (map[chat.User]*chat.Profile, error) {
+	found := make(map[chat.User]*chat.Profile, len(users))
+	for len(users) > 0 {
+		batch := users[:min(maxBatchKeys, len(users))]
+		users = users[len(batch):]
+		var keys []item
+		for _, u := range batch {
+			keys = append(keys, profileKey(u))
+		}
+		err := batchGet(ctx, s.db, map[string]types.KeysAndAttributes{s.table: {Keys: keys}}, func(_ string, it item) {
+			p := profileOf(it)
+			found[p.User] = p
+		})
+		if err != nil {
+			return nil, fmt.Errorf("read users: %w", err)
+		}
+	}
+	return found, nil
+}
+
+// change updates the row of a user who is registered; one who is not stays so. 1 WU.
+func (s *Users) change(ctx context.Context, u chat.User, expression string, values item) error {
+	_, err := s.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: &s.table, Key: profileKey(u), UpdateExpression: &expression,
+		ConditionExpression:       aws.String("attribute_exists(#user)"),
+		ExpressionAttributeNames:  names{"#user": "user"},
+		ExpressionAttributeValues: values,
+	})
+	var unknown *types.ConditionalCheckFailedException
+	if err != nil && !errors.As(err, &unknown) {
+		return fmt.Errorf("update user %s: %w", u, err)
+	}
+	return nil
+}
+
+// SetOnline notes until when a user is online. 1 WU.
+func (s *Users) SetOnline(ctx context.Context, u chat.User, until int64) error {
+	return s.change(ctx, u, "SET online_until = :until", item{":until": num(until)})
+}
+
+// SetOffline notes that a user has no connection any more. 1 WU.
+func (s *Users) SetOffline(ctx context.Context, u chat.User, lastSeen int64) error {
+	return s.change(ctx, u, "SET last_seen = :seen REMOVE online_until", item{":seen": num(lastSeen)})
+}
+
+// Hide makes a user invisible from a moment on. 1 WU.
+func (s *Users) Hide(ctx context.Context, u chat.User, at int64) error {
+	return s.change(ctx, u, "SET hidden = :true, last_seen = :at", item{":true": &types.AttributeValueMemberBOOL{Value: true}, ":at": num(at)})
+}
+
+// Show makes a user visible. 1 WU.
+func (s *Users) Show(ctx context.Context, u chat.User) error {
+	return s.change(ctx, u, "REMOVE hidden", nil)
+}
+
+// SetSignOuts notes which sessions have ended. Of two at once the later one stands; each has closed
+// the connections that it ends by itself. 1 WU.
+func (s *Users) SetSignOuts(ctx context.Context, u chat.User, o chat.SignOuts) error {
+	var ended []types.AttributeValue
+	for _, id := range o.Ended {
+		ended = append(ended, str(string(id)))
+	}
+	return s.change(ctx, u, "SET signed_out_before = :before, kept_session = :kept, ended_sessions = :ended", item{
+		":before": num(o.Before), ":kept": str(string(o.Kept)), ":ended": &types.AttributeValueMemberL{Value: ended},
+	})
+}
+
+// BeginErasing notes that an account is being erased. 1 WU.
+func (s *Users) BeginErasing(ctx context.Context, u chat.User, at int64) error {
+	return s.change(ctx, u, "SET erasing_at = if_not_exists(erasing_at, :at)", item{":at": num(at)})
+}
+
+// Erase leaves nothing of a user but the name, so that nobody else takes it. 1 WU.
+func (s *Users) Erase(ctx context.Context, u chat.User, at int64) error {
+	it := profileKey(u)
+	it["erased_at"] = num(at)
+	if _, err := s.db.PutItem(ctx, &dynamodb.PutItemInput{TableName: &s.table, Item: it}); err != nil {
+		return fmt.Errorf("erase user %s: %w", u, err)
+	}
+	return nil
 }

@@ -25,7 +25,8 @@ func Encode(frame any) ([]byte, error) {
 func NewMessage(m chat.Message) Message {
 	return Message{
 		Conversation: string(m.Conversation), Seq: m.Seq, From: string(m.From), Device: string(m.Device),
-		N: m.N, At: m.At, Kind: m.Kind, Text: m.Text, ReplyTo: m.ReplyTo,
+		N: m.N, At: m.At, Kind: m.Kind, Text: m.Text, Target: m.Target, Emoji: m.Emoji,
+		ReplyTo: m.ReplyTo, Edited: m.Edited, Unsent: m.Unsent,
 	}
 }
 
@@ -41,7 +42,7 @@ func NewSummary(s chat.Summary) Summary {
 	f := Summary{
 		Conversation: string(s.Conversation), Peer: string(s.Peer), LastSeq: s.LastSeq, At: s.At,
 		Read: s.Read, Delivered: s.Delivered, PeerRead: s.PeerRead, PeerDelivered: s.PeerDelivered,
-		Unread: s.Unread,
+		Unread: s.Unread, Blocked: s.Blocked,
 	}
 	if s.Last != nil {
 		last := NewMessage(*s.Last)

@@ -22,6 +22,7 @@ const (
 	MaxPageMessages = 100       // limit of history
 	MaxSinceBytes   = 512       // since of sync
 	MaxInFlight     = 16        // unanswered sends of a device in one conversation
+	MaxWatched      = 50        // users of presence
 	MaxNumber       = 1<<53 - 1 // seq and n: what every JSON reader holds exactly
 )
 
@@ -33,6 +34,17 @@ const (
 	ActionSync    Action = "sync"
 	ActionHistory Action = "history"
 	ActionPing    Action = "ping"
+	ActionEdit    Action = "edit"
+	ActionUnsend  Action = "unsend"
+	ActionReact   Action = "react"
+	ActionAck     Action = "ack"
+	ActionTyping  Action = "typing"
+	ActionWatch   Action = "presence"
+	ActionBlock   Action = "block"
+	ActionUnblock Action = "unblock"
+	ActionSignOut Action = "signout"
+	ActionAccount Action = "account"
+	ActionErase   Action = "erase"
 )
 
 // Type names a frame that the server sends.
@@ -47,6 +59,14 @@ const (
 	TypeMessage Type = "message"
 	TypeBehind  Type = "behind"
 	TypeClosing Type = "closing"
+
+	TypeOK       Type = "ok"
+	TypeAcked    Type = "acked"
+	TypeReceipt  Type = "receipt"
+	TypeTyping   Type = "typing"
+	TypePresence Type = "presence" // the answer to presence, with users, and the push, with user
+	TypeAccount  Type = "account"
+	TypeErased   Type = "erased"
 )
 
 // Kind says what a message in the log is.
@@ -56,9 +76,10 @@ type Kind = chat.Kind
 const (
 	ClosingSessionExpired = "session_expired"
 	ClosingReplaced       = "replaced"
+	ClosingSignedOut      = "signed_out"
 )
 
-// Sent answers send: the message stands in the log at Seq.
+// Sent answers send, edit, unsend and react: the entry stands in the log at Seq.
 type Sent struct {
 	Type         Type   `json:"type"`
 	Ref          string `json:"ref,omitempty"`
@@ -80,7 +101,11 @@ type Message struct {
 	At           int64  `json:"at"` // Unix milliseconds
 	Kind         Kind   `json:"kind"`
 	Text         string `json:"text,omitempty"`
-	ReplyTo      int64  `json:"reply_to,omitempty"`
+	Target       int64  `json:"target,omitempty"`   // seq of the text that an edit, unsend or reaction is about
+	Emoji        string `json:"emoji,omitempty"`    // of a reaction; absent takes the reaction back
+	ReplyTo      int64  `json:"reply_to,omitempty"` // seq
+	Edited       int64  `json:"edited,omitempty"`   // seq of the newest edit, whose text this is
+	Unsent       int64  `json:"unsent,omitempty"`   // seq of the entry that took the text away
 }
 
 // Synced answers sync.
@@ -103,8 +128,9 @@ type Summary struct {
 	PeerRead      int64    `json:"peer_read"`
 	PeerDelivered int64    `json:"peer_delivered"`
 	Unread        int64    `json:"unread"`
-	Last          *Message `json:"last,omitempty"` // the last message, its text cut to MaxSummaryText bytes
-	At            int64    `json:"at"`             // Unix milliseconds of the last entry
+	Last          *Message `json:"last,omitempty"`    // the last message, its text cut to MaxSummaryText bytes
+	At            int64    `json:"at"`                // Unix milliseconds of the last entry
+	Blocked       bool     `json:"blocked,omitempty"` // by the user
 }
 
 // MaxSummaryText is where the text of a summary's last message is cut, on a character's border.

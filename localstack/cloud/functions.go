@@ -11,16 +11,22 @@ import (
 	"github.com/aws/smithy-go/middleware"
 
 	"github.com/duet-chat/duet/internal/function"
+	"github.com/duet-chat/duet/internal/handler/account"
+	"github.com/duet-chat/duet/internal/handler/acknowledge"
 	"github.com/duet-chat/duet/internal/handler/authorize"
+	"github.com/duet-chat/duet/internal/handler/block"
 	"github.com/duet-chat/duet/internal/handler/connect"
 	"github.com/duet-chat/duet/internal/handler/deliver"
 	"github.com/duet-chat/duet/internal/handler/disconnect"
 	"github.com/duet-chat/duet/internal/handler/fallback"
 	"github.com/duet-chat/duet/internal/handler/history"
 	"github.com/duet-chat/duet/internal/handler/ping"
+	"github.com/duet-chat/duet/internal/handler/presence"
 	"github.com/duet-chat/duet/internal/handler/register"
 	"github.com/duet-chat/duet/internal/handler/send"
 	"github.com/duet-chat/duet/internal/handler/sync"
+	"github.com/duet-chat/duet/internal/handler/typing"
+	"github.com/duet-chat/duet/internal/handler/watch"
 	"github.com/duet-chat/duet/localstack/caller"
 	"github.com/duet-chat/duet/localstack/dynamodb"
 )
@@ -28,16 +34,22 @@ import (
 // registry holds the product's functions by their folders. This file is the only one of the
 // local cloud that knows the product.
 var registry = map[string]function.Constructor{
-	"functions/authorize":  authorize.New,
-	"functions/connect":    connect.New,
-	"functions/deliver":    deliver.New,
-	"functions/disconnect": disconnect.New,
-	"functions/fallback":   fallback.New,
-	"functions/history":    history.New,
-	"functions/ping":       ping.New,
-	"functions/register":   register.New,
-	"functions/send":       send.New,
-	"functions/sync":       sync.New,
+	"functions/account":     account.New,
+	"functions/acknowledge": acknowledge.New,
+	"functions/authorize":   authorize.New,
+	"functions/block":       block.New,
+	"functions/connect":     connect.New,
+	"functions/deliver":     deliver.New,
+	"functions/disconnect":  disconnect.New,
+	"functions/fallback":    fallback.New,
+	"functions/history":     history.New,
+	"functions/ping":        ping.New,
+	"functions/presence":    presence.New,
+	"functions/register":    register.New,
+	"functions/send":        send.New,
+	"functions/sync":        sync.New,
+	"functions/typing":      typing.New,
+	"functions/watch":       watch.New,
 }
 
 // lighten leaves out the SDK's steps that only matter to a service on the other side of a

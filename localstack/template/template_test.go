@@ -12,6 +12,7 @@ import (
 
 	"github.com/duet-chat/duet/localstack/dynamodb"
 	"github.com/duet-chat/duet/localstack/lambda"
+	"github.com/duet-chat/duet/localstack/streams"
 	"github.com/duet-chat/duet/localstack/template"
 )
 
@@ -41,7 +42,7 @@ func TestProductsTemplate(t *testing.T) {
 		"WebSocketUrl": "ws://localhost:4566/prod", "UserPoolEndpoint": "http://localhost:4566/",
 		"UserPoolId": pool.ID, "UserPoolClientId": pool.Clients[0].ID, "Issuer": "http://localhost:4566/" + pool.ID,
 		"UsersTable": "duet-UsersTable", "ConnectionsTable": "duet-ConnectionsTable", "ConversationsTable": "duet-ConversationsTable",
-		"MembersTable": "duet-MembersTable", "MessagesTable": "duet-MessagesTable",
+		"MembersTable": "duet-MembersTable", "MessagesTable": "duet-MessagesTable", "WatchersTable": "duet-WatchersTable",
 		"DeliverFailures": "http://localhost:4566/000000000000/duet-DeliverFailures",
 	}
 	if !maps.Equal(stack.Outputs, wantOutputs) {
@@ -80,9 +81,10 @@ func TestProductsTemplate(t *testing.T) {
 	if authorize.Env["ISSUER"] != stack.Outputs["Issuer"] || authorize.Env["AUDIENCE"] != stack.Outputs["UserPoolClientId"] || authorize.Env["USER_CLAIM"] != "username" {
 		t.Errorf("AuthorizeFunction's variables = %v", authorize.Env)
 	}
-	if len(stack.Mappings) != 1 || len(stack.Queues) != 1 || stack.Mappings[0].FailureQueueARN != "arn:aws:sqs:us-east-1:000000000000:"+stack.Queues[0].Name || stack.Queues[0].Retention != 14*24*time.Hour ||
-		!strings.HasSuffix(stack.Mappings[0].StreamARN, "table/duet-MessagesTable/stream/now") || !stack.Mappings[0].ReportBatchItemFailures {
-		t.Errorf("mappings = %+v, queues = %v", stack.Mappings, stack.Queues)
+	deliveries := stack.Mappings[slices.IndexFunc(stack.Mappings, func(m streams.Mapping) bool { return m.Name == "DeliverMapping" })]
+	if len(stack.Queues) != 1 || deliveries.FailureQueueARN != "arn:aws:sqs:us-east-1:000000000000:"+stack.Queues[0].Name || stack.Queues[0].Retention != 14*24*time.Hour ||
+		!strings.HasSuffix(deliveries.StreamARN, "table/duet-MessagesTable/stream/now") || !deliveries.ReportBatchItemFailures {
+		t.Errorf("mapping = %+v, queues = %v", deliveries, stack.Queues)
 	}
 	if pool.PreSignUp != "RegisterFunction" || pool.PostConfirmation != "RegisterFunction" || pool.CaseInsensitive || pool.Clients[0].AccessTokenValidity != time.Hour {
 		t.Errorf("pool = %+v", pool)

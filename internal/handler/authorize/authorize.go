@@ -123,9 +123,18 @@ func (a *authorizer) Invoke(ctx context.Context, payload []byte) ([]byte, error)
 			"user":        string(id.User),
 			"device":      string(shake.Device),
 			"session":     id.Session,
+			"signed_in":   strconv.FormatInt(signedIn(id), 10),
 			"session_end": strconv.FormatInt(id.SessionEnd.Unix(), 10),
 		},
 	})
+}
+
+// signedIn is 0 when the token does not tell: the session counts as begun long ago.
+func signedIn(id identity.Identity) int64 {
+	if id.SignedIn.IsZero() {
+		return 0
+	}
+	return id.SignedIn.Unix()
 }
 
 // stageARN makes arn:…:API/STAGE/* of arn:…:API/STAGE/$connect: all routes of this stage of this

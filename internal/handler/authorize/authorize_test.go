@@ -130,7 +130,7 @@ func TestGoodTokenAllowsTheStage(t *testing.T) {
 			}
 			want := `{"principalId":"alice","policyDocument":{"Version":"2012-10-17","Statement":[{"Effect":"Allow",` +
 				`"Action":"execute-api:Invoke","Resource":"arn:aws:execute-api:us-east-1:000000000000:a1b2c3/prod/*"}]},` +
-				`"context":{"device":"` + test.device + `","session":"the-session","session_end":"1795438800","user":"alice"}}`
+				`"context":{"device":"` + test.device + `","session":"the-session","session_end":"1795438800","signed_in":"0","user":"alice"}}`
 			if diff := cmp.Diff(want, answer); diff != "" {
 				t.Errorf("answer: -want +got:\n%s", diff)
 			}

@@ -17,6 +17,7 @@ import (
 	"github.com/duet-chat/duet/internal/function"
 	"github.com/duet-chat/duet/internal/handler/route"
 	"github.com/duet-chat/duet/internal/post"
+	"github.com/duet-chat/duet/internal/push"
 	"github.com/duet-chat/duet/internal/store"
 	"github.com/duet-chat/duet/internal/wire"
 )
@@ -25,7 +26,7 @@ type server struct {
 	env         function.Env
 	users       *store.Users
 	connections *store.Connections
-	gateway     *post.Gateway
+	pusher      *push.Pusher
 	most        int
 }
 
@@ -43,9 +44,9 @@ func New(env function.Env) (lambda.Handler, error) {
 		env:         env,
 		users:       store.NewUsers(env.AWS, v["USERS_TABLE"]),
 		connections: store.NewConnections(env.AWS, v["CONNECTIONS_TABLE"]),
-		gateway:     post.New(env.AWS, v["CALLBACK_URL"]),
 		most:        most,
 	}
+	s.pusher = &push.Pusher{Connections: s.connections, Gateway: post.New(env.AWS, v["CALLBACK_URL"]), Now: env.Now, Log: env.Log}
 	return route.NewLifecycle(env, s.connect), nil
 }
 
@@ -54,8 +55,19 @@ func (s *server) connect(ctx context.Context, e route.Lifecycle) (route.Response
 		return refuse(http.StatusBadRequest, "the device id is missing or not 1 to 36 of A-Z a-z 0-9 _ -: send it in the header "+wire.DeviceHeader+" or the subprotocol "+wire.DeviceSubprotocol+"<id>")
 	}
 	now := s.env.Now()
-	if err := s.register(ctx, e.User, now); err != nil {
+	profile, err := s.users.Profile(ctx, e.User)
+	switch {
+	case err != nil:
 		return route.Response{}, err
+	case profile == nil:
+		// Sign-up has registered the user, unless its trigger failed or the issuer is not our user pool.
+		if err := s.users.RegisterUser(ctx, e.User, now); err != nil {
+			return route.Response{}, err
+		}
+	case profile.Erased:
+		return refuse(http.StatusForbidden, fmt.Sprintf("the account %q has been erased", e.User))
+	case profile.SignOuts.Ends(e.Token):
+		return refuse(http.StatusUnauthorized, "this session has been signed out: sign in again")
 	}
 	others, err := s.connections.Of(ctx, e.User)
 	if err != nil {
@@ -69,29 +81,23 @@ func (s *server) connect(ctx context.Context, e route.Lifecycle) (route.Response
 		return refuse(http.StatusTooManyRequests, fmt.Sprintf("%s has %d connections already: close one first", e.User, count))
 	}
 	err = s.connections.Add(ctx, chat.Connection{
-		User: e.User, ID: e.Connection, Device: e.Device, ConnectedAt: e.ConnectedAt, SessionEnd: e.End,
+		User: e.User, ID: e.Connection, Device: e.Device, ConnectedAt: e.ConnectedAt,
+		Session: e.Token.Session, SessionEnd: e.End,
 	})
 	if err != nil {
 		return route.Response{}, err
 	}
 	for _, c := range older {
-		s.replace(ctx, c)
+		// What fails is left to the posts that are answered 410 and to TTL.
+		if err := s.pusher.End(ctx, c, wire.ClosingReplaced); err != nil {
+			s.env.Log.WarnContext(ctx, "replaced connection stays", "connection", c.ID, "error", err)
+		}
 	}
 	response := route.Response{StatusCode: http.StatusOK}
 	if e.Offers(wire.Subprotocol) {
 		response.Headers = map[string]string{"Sec-WebSocket-Protocol": wire.Subprotocol}
 	}
 	return response, nil
-}
-
-// register makes sure that others can write to this user: sign-up has done so, unless its
-// trigger failed or the issuer is not our user pool.
-func (s *server) register(ctx context.Context, u chat.User, now time.Time) error {
-	known, err := s.users.IsRegistered(ctx, u)
-	if err != nil || known {
-		return err
-	}
-	return s.users.RegisterUser(ctx, u, now)
 }
 
 // triage finds the older connections of the same device, which the new one replaces, and counts
@@ -109,22 +115,6 @@ func triage(others []chat.Connection, own route.Session, now time.Time) (older [
 		}
 	}
 	return older, count, late
-}
-
-// replace ends an older connection of the same device. What fails is left to the posts that are
-// answered 410 and to TTL.
-func (s *server) replace(ctx context.Context, c chat.Connection) {
-	frame, err := wire.Encode(wire.Closing{Type: wire.TypeClosing, Reason: wire.ClosingReplaced})
-	if err == nil {
-		// Whether the old socket still reads this does not matter.
-		_ = s.gateway.Post(ctx, c.ID, frame)
-	}
-	if err := s.connections.Remove(ctx, c.User, c.ID); err != nil {
-		s.env.Log.WarnContext(ctx, "replaced connection stays", "connection", c.ID, "error", err)
-	}
-	if err := s.gateway.Close(ctx, c.ID); err != nil {
-		s.env.Log.WarnContext(ctx, "replaced connection stays open", "connection", c.ID, "error", err)
-	}
 }
 
 func refuse(status int, message string) (route.Response, error) {

@@ -14,28 +14,22 @@ import (
 	"github.com/duet-chat/duet/internal/chat"
 	"github.com/duet-chat/duet/internal/function"
 	"github.com/duet-chat/duet/internal/post"
+	"github.com/duet-chat/duet/internal/push"
 	"github.com/duet-chat/duet/internal/wire"
 )
 
-// Connections is what delivery needs to know of, and to note about, connections.
-type Connections interface {
-	Of(context.Context, chat.User) ([]chat.Connection, error)
-	Remove(context.Context, chat.User, chat.ConnectionID) error
-	MarkBehind(context.Context, chat.User, chat.ConnectionID) error
-}
-
-// Gateway posts frames and closes connections.
-type Gateway interface {
-	Post(context.Context, chat.ConnectionID, []byte) error
-	Close(context.Context, chat.ConnectionID) error
-}
-
 // Courier delivers messages.
 type Courier struct {
-	Connections Connections
-	Gateway     Gateway
+	Connections push.Connections
+	Gateway     push.Gateway
+	Notifier    Notifier // nil tells nobody
 	Now         func() time.Time
 	Log         *slog.Logger
+}
+
+// Notifier is told of messages whose recipient has no connection.
+type Notifier interface {
+	Notify(context.Context, []chat.Message) error
 }
 
 // parallel bounds the calls that one batch makes at once. The calls wait for the network rather
@@ -121,6 +115,7 @@ func (c *Courier) toUser(ctx context.Context, u chat.User, mail []*parcel, slots
 	if err != nil {
 		return err
 	}
+	c.notify(ctx, u, connections, mail)
 	if len(connections) == 1 {
 		return c.toConnection(ctx, connections[0], mail, slots)
 	}
@@ -132,6 +127,26 @@ func (c *Courier) toUser(ctx context.Context, u chat.User, mail []*parcel, slots
 		})
 	}
 	return group.Wait()
+}
+
+// notify tells of the texts that wait for a user without a connection. A failure is for the log: a
+// batch that came again for it would post everything twice.
+func (c *Courier) notify(ctx context.Context, u chat.User, connections []chat.Connection, mail []*parcel) {
+	if c.Notifier == nil || slices.ContainsFunc(connections, func(to chat.Connection) bool { return !to.Expired(c.Now()) }) {
+		return
+	}
+	var waiting []chat.Message
+	for _, p := range mail {
+		if p.message.From != u && p.message.Kind == chat.KindText {
+			waiting = append(waiting, p.message)
+		}
+	}
+	if len(waiting) == 0 {
+		return
+	}
+	if err := c.Notifier.Notify(ctx, waiting); err != nil {
+		c.Log.ErrorContext(ctx, "notifications are lost", "user", u, "error", err)
+	}
 }
 
 func (c *Courier) toConnection(ctx context.Context, to chat.Connection, mail []*parcel, slots chan struct{}) error {
@@ -175,14 +190,8 @@ func (c *Courier) post(ctx context.Context, to chat.Connection, mail []*parcel) 
 
 // end closes a connection whose session has ended: nothing more is sent to it (G9).
 func (c *Courier) end(ctx context.Context, to chat.Connection) error {
-	frame, err := wire.Encode(wire.Closing{Type: wire.TypeClosing, Reason: wire.ClosingSessionExpired})
-	if err != nil {
-		return err
-	}
-	// The client learns why if it still reads. Without its row nothing is sent to it, closed or not.
-	_ = c.Gateway.Post(ctx, to.ID, frame)
-	_ = c.Gateway.Close(ctx, to.ID)
-	return c.Connections.Remove(ctx, to.User, to.ID)
+	p := push.Pusher{Connections: c.Connections, Gateway: c.Gateway, Now: c.Now, Log: c.Log}
+	return p.End(ctx, to, wire.ClosingSessionExpired)
 }
 
 // missed notes that a connection did not get everything.

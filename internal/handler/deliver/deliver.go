@@ -12,22 +12,28 @@ import (
 
 	"github.com/duet-chat/duet/internal/chat"
 	"github.com/duet-chat/duet/internal/function"
+	"github.com/duet-chat/duet/internal/notify"
 	"github.com/duet-chat/duet/internal/post"
 	"github.com/duet-chat/duet/internal/store"
 )
 
-// New builds the function.
+// New builds the function. PUSH_BUS is the event bus that is told of messages whose recipient has no
+// connection, none if it is empty; PUSH_TEXT "true" sends their text as well.
 func New(env function.Env) (lambda.Handler, error) {
 	v, err := env.Require("CONNECTIONS_TABLE", "CALLBACK_URL")
 	if err != nil {
 		return nil, err
 	}
-	return &handler{env: env, courier: &Courier{
+	courier := &Courier{
 		Connections: store.NewConnections(env.AWS, v["CONNECTIONS_TABLE"]),
 		Gateway:     post.New(env.AWS, v["CALLBACK_URL"]),
 		Now:         env.Now,
 		Log:         env.Log,
-	}}, nil
+	}
+	if bus := env.Getenv("PUSH_BUS"); bus != "" {
+		courier.Notifier = notify.New(env.AWS, bus, env.Getenv("PUSH_TEXT") == "true")
+	}
+	return &handler{env: env, courier: courier}, nil
 }
 
 type handler struct {

@@ -19,7 +19,7 @@ func New(env function.Env) (lambda.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	messages := store.NewMessages(env.AWS, v["MESSAGES_TABLE"])
+	messages := store.NewMessages(env.AWS, v["MESSAGES_TABLE"], env.Now)
 	return route.New(env, func(ctx context.Context, r route.Request) (string, any, error) {
 		q, err := wire.DecodeHistory(r.Frame, r.User)
 		if err != nil {

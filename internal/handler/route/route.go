@@ -27,6 +27,7 @@ type Session struct {
 	Connection  chat.ConnectionID
 	ConnectedAt int64 // Unix milliseconds
 	End         int64 // Unix seconds
+	Token       chat.Token
 }
 
 // Request is one frame.
@@ -50,6 +51,8 @@ type event struct {
 		Authorizer   struct {
 			User       string `json:"user"`
 			Device     string `json:"device"`
+			Session    string `json:"session"`
+			SignedIn   string `json:"signed_in"`   // "" if the issuer does not tell
 			SessionEnd string `json:"session_end"` // API Gateway makes strings of all context values
 		} `json:"authorizer"`
 	} `json:"requestContext"`
@@ -62,12 +65,15 @@ func (e *event) session() (Session, error) {
 	if err != nil || c.Authorizer.User == "" || c.ConnectionID == "" {
 		return Session{}, fmt.Errorf("the event has no authorizer context (user %q, session_end %q): does $connect have its authorizer?", c.Authorizer.User, c.Authorizer.SessionEnd)
 	}
+	// Without the time of the sign-in the session counts as begun long ago.
+	signedIn, _ := strconv.ParseInt(c.Authorizer.SignedIn, 10, 64)
 	return Session{
 		User:        chat.User(c.Authorizer.User),
 		Device:      chat.Device(c.Authorizer.Device),
 		Connection:  chat.ConnectionID(c.ConnectionID),
 		ConnectedAt: c.ConnectedAt,
 		End:         end,
+		Token:       chat.Token{Session: chat.SessionID(c.Authorizer.Session), SignedIn: signedIn},
 	}, nil
 }
 

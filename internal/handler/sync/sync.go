@@ -36,7 +36,7 @@ func New(env function.Env) (lambda.Handler, error) {
 			Conversations: v["CONVERSATIONS_TABLE"],
 			Members:       v["MEMBERS_TABLE"],
 			Messages:      v["MESSAGES_TABLE"],
-		})},
+		}, env.Now)},
 	}
 	return route.New(env, s.sync), nil
 }

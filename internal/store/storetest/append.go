@@ -79,32 +79,32 @@ func appendSucceeds(t *testing.T, s *suite) {
 	}
 	s.append(t, create(log[0], 10))
 	tails := map[chat.TailKey]chat.Tail{"alice/a1": {N: 1, Seq: 1}}
-	check("the first message", &chat.Head{LastSeq: 1, At: at + 1, Bucket: 10, Tails: tails})
+	check("the first message", &chat.Head{LastSeq: 1, At: at + 1, Bucket: 10, Tails: tails, Texts: [2]int64{1, 0}})
 
 	blind := first(log[1], 10)
 	blind.NothingParked = true
 	s.append(t, blind)
 	tails["bob/b.1-_Z"] = chat.Tail{N: 1, Seq: 2}
-	check("the first one of another device", &chat.Head{LastSeq: 2, At: at + 2, Bucket: 10, Tails: tails})
+	check("the first one of another device", &chat.Head{LastSeq: 2, At: at + 2, Bucket: 10, Tails: tails, Texts: [2]int64{1, 1}, Saw: [2]int64{0, 1}})
 
 	// A function whose clock is behind: the conversation stays where it is.
 	s.append(t, first(log[2], 9))
 	tails["bob/b2"] = chat.Tail{N: 1, Seq: 3}
-	check("one from the day before", &chat.Head{LastSeq: 3, At: at + 3, Bucket: 10, Tails: tails})
+	check("one from the day before", &chat.Head{LastSeq: 3, At: at + 3, Bucket: 10, Tails: tails, Texts: [2]int64{1, 2}, Saw: [2]int64{0, 1}})
 
 	s.append(t, next(log[3], 10))
 	tails["alice/a1"] = chat.Tail{N: 2, Seq: 4}
-	check("the next one", &chat.Head{LastSeq: 4, At: at + 4, Bucket: 10, Tails: tails})
+	check("the next one", &chat.Head{LastSeq: 4, At: at + 4, Bucket: 10, Tails: tails, Texts: [2]int64{2, 2}, Saw: [2]int64{2, 1}})
 
 	enter := next(log[4], 11)
 	enter.EnterBucket = true
 	s.append(t, enter)
 	tails["bob/b2"] = chat.Tail{N: 2, Seq: 5}
-	check("the first one of a day", &chat.Head{LastSeq: 5, At: at + 5, Bucket: 11, Tails: tails})
+	check("the first one of a day", &chat.Head{LastSeq: 5, At: at + 5, Bucket: 11, Tails: tails, Texts: [2]int64{2, 3}, Saw: [2]int64{2, 2}})
 	for _, u := range []chat.User{"alice", "bob"} {
-		rows, complete, err := s.inbox.Memberships(t.Context(), u, 0, 0, 10)
-		if want := []chat.Membership{{Conversation: ab, Bucket: 11}}; err != nil || !complete || !cmp.Equal(rows, want) {
-			t.Errorf("memberships of %s = %+v, %v, %v, want %+v", u, rows, complete, err, want)
+		rows, complete, err := s.inbox.Active(t.Context(), u, 0, 0, 10)
+		if want := []chat.Row{{Conversation: ab, Bucket: 11}}; err != nil || !complete || !cmp.Equal(rows, want) {
+			t.Errorf("conversations of %s = %+v, %v, %v, want %+v", u, rows, complete, err, want)
 		}
 	}
 
@@ -113,7 +113,7 @@ func appendSucceeds(t *testing.T, s *suite) {
 	s.append(t, park)
 	delete(tails, "bob/b.1-_Z")
 	tails["alice/a1"] = chat.Tail{N: 3, Seq: 6}
-	check("a tail was parked", &chat.Head{LastSeq: 6, At: at + 6, Bucket: 11, Tails: tails, Parked: true})
+	check("a tail was parked", &chat.Head{LastSeq: 6, At: at + 6, Bucket: 11, Tails: tails, Parked: true, Texts: [2]int64{3, 3}, Saw: [2]int64{3, 2}})
 	for key, want := range map[chat.TailKey]chat.Tail{"bob/b.1-_Z": {N: 1, Seq: 2}, "alice/a1": {}, "carol/c": {}} {
 		if got, err := s.conversations.Parked(t.Context(), ab, key); err != nil || got != want {
 			t.Errorf("Parked(%s) = %+v, %v, want %+v", key, got, err, want)
@@ -135,7 +135,7 @@ func appendRefused(t *testing.T, s *suite) {
 	two := func(t testing.TB) *chat.Head {
 		s.register(t, "alice", "bob")
 		s.append(t, create(text(1, "alice", "a1", 1), 10), first(text(2, "bob", "b1", 1), 10))
-		return &chat.Head{LastSeq: 2, At: at + 2, Bucket: 10, Tails: map[chat.TailKey]chat.Tail{"alice/a1": {N: 1, Seq: 1}, "bob/b1": {N: 1, Seq: 2}}}
+		return &chat.Head{LastSeq: 2, At: at + 2, Bucket: 10, Tails: map[chat.TailKey]chat.Tail{"alice/a1": {N: 1, Seq: 1}, "bob/b1": {N: 1, Seq: 2}}, Texts: [2]int64{1, 1}, Saw: [2]int64{0, 1}}
 	}
 	head := two(t)
 	otherwise := func(a chat.Attempt, change func(*chat.Attempt)) chat.Attempt { change(&a); return a }
@@ -172,7 +172,7 @@ func appendRefused(t *testing.T, s *suite) {
 		s.append(t, park)
 		blind := first(text(4, "alice", "a1", 1), 10)
 		blind.NothingParked = true
-		s.refused(t, blind, &chat.Head{LastSeq: 3, At: at + 3, Bucket: 10, Parked: true, Tails: map[chat.TailKey]chat.Tail{"alice/a2": {N: 1, Seq: 3}, "bob/b1": {N: 1, Seq: 2}}}, nil)
+		s.refused(t, blind, &chat.Head{LastSeq: 3, At: at + 3, Bucket: 10, Parked: true, Tails: map[chat.TailKey]chat.Tail{"alice/a2": {N: 1, Seq: 3}, "bob/b1": {N: 1, Seq: 2}}, Texts: [2]int64{2, 1}, Saw: [2]int64{1, 1}}, nil)
 	})
 	t.Run("the log is ahead of its head", func(t *testing.T) {
 		s.putAll(t, s.Messages, []item{{"conversation": str(string(ab)), "seq": num(4), "text": str("stands already")}})

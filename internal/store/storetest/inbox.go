@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/duet-chat/duet/internal/chat"
@@ -23,9 +24,9 @@ func memberItem(u chat.User, c chat.ConversationID, bucket chat.Bucket) item {
 	return item{"user": str(string(u)), "conversation": str(string(c)), "bucket": num(bucket)}
 }
 
-// memberships: a page ends between buckets, so that whoever reads it knows every row of the buckets
+// active: a page ends between buckets, so that whoever reads it knows every row of the buckets
 // in it, and reading on from there finds every row once.
-func memberships(t *testing.T, s *suite) {
+func active(t *testing.T, s *suite) {
 	layout := []struct {
 		bucket chat.Bucket
 		rows   int
@@ -58,11 +59,11 @@ func memberships(t *testing.T, s *suite) {
 			seen := map[chat.ConversationID]bool{}
 			highest := chat.Bucket(0)
 			for pages := 0; ; pages++ {
-				rows, complete, err := s.inbox.Memberships(t.Context(), "alice", tt.lowest, highest, tt.limit)
+				rows, complete, err := s.inbox.Active(t.Context(), "alice", tt.lowest, highest, tt.limit)
 				if err != nil || pages > len(layout) {
 					t.Fatalf("page %d: %v", pages, err)
 				}
-				if !slices.IsSortedFunc(rows, func(a, b chat.Membership) int { return int(b.Bucket - a.Bucket) }) {
+				if !slices.IsSortedFunc(rows, func(a, b chat.Row) int { return int(b.Bucket - a.Bucket) }) {
 					t.Error("the newest bucket does not come first")
 				}
 				for _, row := range rows {
@@ -88,44 +89,49 @@ func memberships(t *testing.T, s *suite) {
 			}
 		})
 	}
-	if rows, complete, err := s.inbox.Memberships(t.Context(), "alice", 20, 19, 100); err != nil || !complete || len(rows) != 0 {
+	if rows, complete, err := s.inbox.Active(t.Context(), "alice", 20, 19, 100); err != nil || !complete || len(rows) != 0 {
 		t.Errorf("an empty range = %v, %v, %v", rows, complete, err)
 	}
-	if rows, complete, err := s.inbox.Memberships(t.Context(), "nobody", 0, 0, 100); err != nil || !complete || len(rows) != 0 {
+	if rows, complete, err := s.inbox.Active(t.Context(), "nobody", 0, 0, 100); err != nil || !complete || len(rows) != 0 {
 		t.Errorf("nobody's conversations = %v, %v, %v", rows, complete, err)
 	}
 }
 
-// heads of more conversations than one call reads.
-func heads(t *testing.T, s *suite) {
+// states of more conversations than one call reads.
+func states(t *testing.T, s *suite) {
 	ids := peers(120)
 	var conversations, members []item
-	wantHeads := map[chat.ConversationID]*chat.Head{}
-	wantPeers := map[chat.ConversationID]chat.Membership{}
+	want := map[chat.ConversationID]chat.State{}
 	for i, c := range ids {
-		if i%10 == 3 {
-			continue // is just being committed
-		}
-		conversations = append(conversations, item{"conversation": str(string(c)), "last_seq": num(i), "at": num(at + i), "bucket": num(10)})
-		wantHeads[c] = &chat.Head{LastSeq: int64(i), At: int64(at + i), Bucket: 10, Tails: map[chat.TailKey]chat.Tail{}}
 		peer, _ := c.Peer("alice")
+		state := chat.State{
+			Own:  chat.Membership{Conversation: c, Bucket: 10},
+			Peer: chat.Membership{Conversation: c, Bucket: 10, Read: int64(i + 1), Delivered: int64(i + 2), ReadTexts: 1, ChangedAt: at, Blocks: true},
+		}
 		row := memberItem(peer, c, 10)
-		row["read"], row["delivered"] = num(i), num(i+1)
+		row["read"], row["delivered"], row["read_texts"], row["changed_at"] = num(i+1), num(i+2), num(1), num(at)
+		row["blocks"] = &types.AttributeValueMemberBOOL{Value: true}
 		members = append(members, row, memberItem("alice", c, 10))
-		wantPeers[c] = chat.Membership{Conversation: c, Bucket: 10, Read: int64(i), Delivered: int64(i + 1)}
+		if i%10 != 3 { // otherwise it is just being committed
+			conversations = append(conversations, item{
+				"conversation": str(string(c)), "last_seq": num(i), "at": num(at + i), "bucket": num(10),
+				"texts_a": num(7), "saw_b": num(5), "shut": &types.AttributeValueMemberSS{Value: []string{"blocked_by_b", "gone_a"}},
+			})
+			state.Head = &chat.Head{
+				LastSeq: int64(i), At: int64(at + i), Bucket: 10, Tails: map[chat.TailKey]chat.Tail{},
+				Texts: [2]int64{7, 0}, Saw: [2]int64{0, 5}, Shut: chat.Shut{Blocked: [2]bool{false, true}, Gone: [2]bool{true, false}},
+			}
+		}
+		want[c] = state
 	}
 	s.putAll(t, s.Conversations, conversations)
 	s.putAll(t, s.Members, members)
-	gotHeads, gotPeers, err := s.inbox.Heads(t.Context(), "alice", ids)
-	if diff := cmp.Diff(wantHeads, gotHeads); err != nil || diff != "" {
-		t.Errorf("heads: %v (-want +got)\n%s", err, diff)
+	got, err := s.inbox.States(t.Context(), "alice", ids)
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("states: %v (-want +got)\n%s", err, diff)
 	}
-	if diff := cmp.Diff(wantPeers, gotPeers); diff != "" {
-		t.Errorf("peers (-want +got)\n%s", diff)
-	}
-	gotHeads, gotPeers, err = s.inbox.Heads(t.Context(), "alice", nil)
-	if err != nil || len(gotHeads) != 0 || len(gotPeers) != 0 {
-		t.Errorf("heads of nothing = %v, %v, %v", gotHeads, gotPeers, err)
+	if got, err = s.inbox.States(t.Context(), "alice", nil); err != nil || len(got) != 0 {
+		t.Errorf("states of nothing = %v, %v", got, err)
 	}
 }
 

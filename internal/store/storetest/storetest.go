@@ -62,22 +62,30 @@ func Create(t testing.TB, cfg aws.Config, prefix string) Tables {
 	create(&dynamodb.CreateTableInput{TableName: &tables.Connections}, "user", "connection")
 	create(&dynamodb.CreateTableInput{TableName: &tables.Conversations}, "conversation")
 	create(&dynamodb.CreateTableInput{
-		TableName:            &tables.Members,
-		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String("bucket"), AttributeType: types.ScalarAttributeTypeN}},
-		LocalSecondaryIndexes: []types.LocalSecondaryIndex{{
-			IndexName: aws.String("by-activity"),
-			KeySchema: []types.KeySchemaElement{
-				{AttributeName: aws.String("user"), KeyType: types.KeyTypeHash},
-				{AttributeName: aws.String("bucket"), KeyType: types.KeyTypeRange},
-			},
-			Projection: &types.Projection{ProjectionType: types.ProjectionTypeAll},
-		}},
+		TableName: &tables.Members,
+		AttributeDefinitions: []types.AttributeDefinition{
+			{AttributeName: aws.String("bucket"), AttributeType: types.ScalarAttributeTypeN},
+			{AttributeName: aws.String("changed"), AttributeType: types.ScalarAttributeTypeN},
+		},
+		LocalSecondaryIndexes: []types.LocalSecondaryIndex{index("by-activity", "bucket"), index("by-change", "changed")},
 	}, "user", "conversation")
 	create(&dynamodb.CreateTableInput{
 		TableName:           &tables.Messages,
 		StreamSpecification: &types.StreamSpecification{StreamEnabled: aws.Bool(true), StreamViewType: types.StreamViewTypeNewImage},
 	}, "conversation", "seq")
 	return tables
+}
+
+// index is one over a user's rows.
+func index(name, key string) types.LocalSecondaryIndex {
+	return types.LocalSecondaryIndex{
+		IndexName: &name,
+		KeySchema: []types.KeySchemaElement{
+			{AttributeName: aws.String("user"), KeyType: types.KeyTypeHash},
+			{AttributeName: &key, KeyType: types.KeyTypeRange},
+		},
+		Projection: &types.Projection{ProjectionType: types.ProjectionTypeKeysOnly},
+	}
 }
 
 // suite is the stores over fresh tables, and a client to look behind them.
@@ -88,6 +96,7 @@ type suite struct {
 	connections   *store.Connections
 	conversations *store.Conversations
 	inbox         *store.Inbox
+	members       *store.Members
 }
 
 // Run checks the stores. Each test asks open for empty tables.
@@ -103,8 +112,12 @@ func Run(t *testing.T, open func(testing.TB) Tables) {
 		{"entries over one megabyte", entriesOverOneMegabyte},
 		{"connections", connections},
 		{"users", users},
-		{"memberships", memberships},
-		{"heads", heads},
+		{"active", active},
+		{"states", states},
+		{"receipts", receipts},
+		{"changed", changed},
+		{"amend", amend},
+		{"quota", quota},
 		{"last messages", lastMessages},
 	}
 	for _, tt := range tests {
@@ -117,8 +130,11 @@ func Run(t *testing.T, open func(testing.TB) Tables) {
 				connections: store.NewConnections(tables.AWS, tables.Connections),
 				conversations: store.NewConversations(tables.AWS, store.ConversationTables{
 					Conversations: tables.Conversations, Members: tables.Members, Messages: tables.Messages, Users: tables.Users,
-				}),
+				}, clock),
 				inbox: store.NewInbox(tables.AWS, store.InboxTables{
+					Conversations: tables.Conversations, Members: tables.Members, Messages: tables.Messages,
+				}, clock),
+				members: store.NewMembers(tables.AWS, store.MemberTables{
 					Conversations: tables.Conversations, Members: tables.Members, Messages: tables.Messages,
 				}),
 			})
@@ -199,6 +215,9 @@ func plain(v types.AttributeValue) any {
 }
 
 const ab = chat.ConversationID("alice~bob")
+
+// clock stands at the time when messages are written.
+func clock() time.Time { return time.UnixMilli(at) }
 
 // at is when messages are written, in Unix milliseconds.
 const at = 1790000000000

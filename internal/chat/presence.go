@@ -1,0 +1,120 @@
+package chat
+
+import (
+	"context"
+	"time"
+)
+
+// Presence is what others see of a user.
+type Presence struct {
+	Online   bool
+	LastSeen int64 // Unix milliseconds; 0 if it is not told, or while online
+}
+
+// Profile is a user's own row.
+type Profile struct {
+	User         User
+	RegisteredAt int64 // Unix milliseconds
+	// OnlineUntil is when the last of the user's connections has ended for certain, in Unix seconds;
+	// 0 while there is none. It heals the presence of whose $disconnect never came.
+	OnlineUntil int64
+	LastSeen    int64 // Unix milliseconds: when the last connection ended, or the user hid
+	Hidden      bool  // the user is invisible
+	Erasing     int64 // Unix milliseconds since when the account is being erased; 0 if it is not
+	Erased      bool  // the account is gone: only its name is kept, so that nobody takes it
+	SignOuts    SignOuts
+}
+
+// Seen is the presence that others see.
+func (p *Profile) Seen(now time.Time) Presence {
+	switch {
+	case p.Erased || p.Erasing > 0:
+		return Presence{}
+	case p.Hidden:
+		return Presence{LastSeen: p.LastSeen}
+	case p.OnlineUntil > now.Unix():
+		return Presence{Online: true}
+	case p.OnlineUntil > 0:
+		return Presence{LastSeen: p.OnlineUntil * 1000} // nobody saw the end
+	}
+	return Presence{LastSeen: p.LastSeen}
+}
+
+// PresenceStore keeps what presence is made of.
+type PresenceStore interface {
+	// Profile reads a user's row consistently: nil if the user is not registered.
+	Profile(context.Context, User) (*Profile, error)
+	// Of reads a user's connections consistently.
+	Of(context.Context, User) ([]Connection, error)
+	// SetOnline notes until when a user is online.
+	SetOnline(ctx context.Context, u User, until int64) error
+	// SetOffline notes that a user has no connection any more.
+	SetOffline(ctx context.Context, u User, lastSeen int64) error
+}
+
+// Presences keeps users' presence in step with their connections.
+type Presences struct {
+	Store PresenceStore
+	Now   func() time.Time
+}
+
+// presenceTries bounds how often a user comes and goes within one Refresh.
+const presenceTries = 5
+
+// Refresh brings a user's presence in step with the connections that there are now, and returns it
+// if others see a change. Whoever adds or removes a connection calls it afterwards. Two that run
+// at once cannot leave a wrong state behind: one that has written "offline" looks again, and sees
+// a connection that came meanwhile; a later one sees "offline", and writes "online".
+//
+// Cost: 2 RU; 1 WU when the last connection ends or a newer one lasts longer.
+func (p *Presences) Refresh(ctx context.Context, u User) (*Presence, error) {
+	var first *Presence
+	for range presenceTries {
+		profile, err := p.Store.Profile(ctx, u)
+		if err != nil || profile == nil {
+			return nil, err
+		}
+		now := p.Now()
+		before := profile.Seen(now)
+		if first == nil {
+			first = &before
+		}
+		connections, err := p.Store.Of(ctx, u)
+		if err != nil {
+			return nil, err
+		}
+		until := int64(0)
+		for _, c := range connections {
+			until = max(until, c.Until())
+		}
+		switch {
+		case until > now.Unix():
+			if until > profile.OnlineUntil {
+				if err := p.Store.SetOnline(ctx, u, until); err != nil {
+					return nil, err
+				}
+			}
+			profile.OnlineUntil = until
+			return changed(*first, profile.Seen(now)), nil
+		case profile.OnlineUntil == 0:
+			return changed(*first, before), nil
+		}
+		lastSeen := min(now.UnixMilli(), profile.OnlineUntil*1000)
+		if profile.Hidden {
+			lastSeen = profile.LastSeen // what an invisible user does is not told
+		}
+		if err := p.Store.SetOffline(ctx, u, lastSeen); err != nil {
+			return nil, err
+		}
+		// Somebody may have connected meanwhile: look again.
+	}
+	return nil, TryAgain(nil)
+}
+
+// changed is what others see now, nil if they saw as much before.
+func changed(before, now Presence) *Presence {
+	if before.Online == now.Online {
+		return nil
+	}
+	return &now
+}

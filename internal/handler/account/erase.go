@@ -1,0 +1,87 @@
+package account
+
+import (
+	"context"
+	"time"
+
+	"github.com/duet-chat/duet/internal/chat"
+	"github.com/duet-chat/duet/internal/handler/route"
+	"github.com/duet-chat/duet/internal/wire"
+)
+
+// Bounds of one step of an erasure. Those of the next one follow when the client asks again.
+const (
+	eraseStep          = 4 * time.Second
+	eraseConversations = 25
+)
+
+// erase deletes an account, a step at a time. What is left to do is what is still there: the user's
+// rows about conversations. So it can stop anywhere, and go on. Each conversation is shut, what the
+// user wrote in it is erased, and only then the row goes. The name alone is kept, so that nobody
+// takes it and with it the conversations.
+func (s *server) erase(ctx context.Context, r route.Request) (string, any, error) {
+	q, err := wire.DecodeErase(r.Frame, r.User)
+	if err != nil {
+		return q.Ref, nil, err
+	}
+	began := s.env.Now()
+	if err := s.users.BeginErasing(ctx, r.User, began.UnixMilli()); err != nil {
+		return q.Ref, nil, err
+	}
+	answer := wire.Erased{Type: wire.TypeErased, Ref: q.Ref}
+	for {
+		some, err := s.members.Some(ctx, r.User, eraseConversations)
+		if err != nil {
+			return q.Ref, nil, err
+		}
+		for _, c := range some {
+			if s.env.Now().Sub(began) > eraseStep {
+				return q.Ref, answer, nil
+			}
+			if err := s.leave(ctx, r.User, c); err != nil {
+				return q.Ref, nil, err
+			}
+		}
+		if len(some) == 0 {
+			break
+		}
+	}
+	if err := s.finish(ctx, r); err != nil {
+		return q.Ref, nil, err
+	}
+	answer.Done = true
+	return q.Ref, answer, nil
+}
+
+// leave erases what a user did in a conversation.
+func (s *server) leave(ctx context.Context, u chat.User, c chat.ConversationID) error {
+	if err := s.members.ShutFor(ctx, u, c); err != nil {
+		return err
+	}
+	if err := s.members.EraseTexts(ctx, c, u); err != nil {
+		return err
+	}
+	return s.members.Leave(ctx, u, c)
+}
+
+// finish erases what is not about a conversation, and ends the connections, but for the asking one,
+// which still gets its answer: nothing is delivered to it any more.
+func (s *server) finish(ctx context.Context, r route.Request) error {
+	if err := s.teller.Tell(ctx, r.User, chat.Presence{}); err != nil {
+		return err
+	}
+	watchers, err := s.watchers.Of(ctx, r.User, "")
+	if err != nil {
+		return err
+	}
+	if err := s.watchers.Change(ctx, nil, watchers); err != nil {
+		return err
+	}
+	if err := s.users.Erase(ctx, r.User, s.env.Now().UnixMilli()); err != nil {
+		return err
+	}
+	if err := s.end(ctx, r, func(c chat.Connection) bool { return c.ID != r.Connection }); err != nil {
+		return err
+	}
+	return s.connections.Remove(ctx, r.User, r.Connection)
+}

@@ -1,0 +1,83 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/duet-chat/duet/internal/chat"
+)
+
+// Watcher is a connection that is told of a user's presence.
+type Watcher struct {
+	Watched    chat.User
+	User       chat.User
+	Device     chat.Device
+	Connection chat.ConnectionID
+	Until      int64 // Unix seconds: when the connection has ended for certain
+}
+
+// Watchers keeps who is told of whose presence: a row for each watched user and watching device, so
+// that a device that connects anew takes the place of its former connection.
+type Watchers struct {
+	db    *dynamodb.Client
+	table string
+}
+
+// NewWatchers makes the store of the watchers in a table.
+func NewWatchers(cfg aws.Config, table string) *Watchers {
+	return &Watchers{db: client(cfg), table: table}
+}
+
+func watcherKey(w Watcher) item {
+	return item{"user": str(string(w.Watched)), "watcher": str(string(chat.NewTailKey(w.User, w.Device)))}
+}
+
+// Of reads a user's watchers, at most those of one other user if by is not "". 0.5 RU for about 30.
+func (s *Watchers) Of(ctx context.Context, watched, by chat.User) ([]Watcher, error) {
+	in := &dynamodb.QueryInput{
+		TableName:                 &s.table,
+		KeyConditionExpression:    aws.String("#user = :user"),
+		ExpressionAttributeNames:  names{"#user": "user"},
+		ExpressionAttributeValues: item{":user": str(string(watched))},
+	}
+	if by != "" {
+		in.KeyConditionExpression = aws.String("#user = :user AND begins_with(watcher, :by)")
+		in.ExpressionAttributeValues[":by"] = str(string(chat.NewTailKey(by, "")))
+	}
+	var found []Watcher
+	for pages := dynamodb.NewQueryPaginator(s.db, in); pages.HasMorePages(); {
+		out, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read watchers of %s: %w", watched, err)
+		}
+		for _, it := range out.Items {
+			user, device := chat.TailKey(textOf(it, "watcher")).Split()
+			found = append(found, Watcher{
+				Watched: watched, User: user, Device: device,
+				Connection: chat.ConnectionID(textOf(it, "connection")), Until: numberOf(it, "ttl"),
+			})
+		}
+	}
+	return found, nil
+}
+
+// Change adds watchers, or brings them up to date, and removes others. 1 WU each.
+func (s *Watchers) Change(ctx context.Context, add, remove []Watcher) error {
+	var writes []types.WriteRequest
+	for _, w := range add {
+		it := watcherKey(w)
+		it["connection"], it["ttl"] = str(string(w.Connection)), num(w.Until)
+		writes = append(writes, types.WriteRequest{PutRequest: &types.PutRequest{Item: it}})
+	}
+	for _, w := range remove {
+		writes = append(writes, types.WriteRequest{DeleteRequest: &types.DeleteRequest{Key: watcherKey(w)}})
+	}
+	if err := batchWrite(ctx, s.db, s.table, writes); err != nil {
+		return fmt.Errorf("change watchers: %w", err)
+	}
+	return nil
+}
