@@ -78,6 +78,10 @@ test-aws-cli: $(CACHE)/aws-cli/bin/aws ## Use a local cloud by the AWS CLI
 test-differential: ## Compare the local DynamoDB with AWS's DynamoDB Local, which is fetched (needs Java 17)
 	@./.ci/dynamodb-local ./.ci/differential
 
+.PHONY: test-page
+test-page: ## Look at the page /_local/ in Chromium while people chat (installs it by apt if missing)
+	@./.ci/test-page
+
 .PHONY: redrive
 redrive: ## Deliver again what was given up (ARGS="--dry-run"; AWS: ARGS="--queue-url URL" ENDPOINT=)
 	go run ./cmd/redrive $(if $(ENDPOINT),--endpoint $(ENDPOINT)) $(ARGS)
@@ -87,7 +91,7 @@ smoke: ## Run `make run` and let two real duet processes chat
 	@./.ci/smoke
 
 .PHONY: check
-check: lint vulncheck test race lint-template sam-build test-process test-aws-cli test-differential smoke ## Everything that CI runs
+check: lint vulncheck test race lint-template sam-build test-process test-aws-cli test-page test-differential smoke ## Everything that CI runs
 
 $(GOBIN)/staticcheck:
 	GOBIN=$(GOBIN) go install $(STATICCHECK)
