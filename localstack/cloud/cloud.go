@@ -160,7 +160,7 @@ func Start(ctx context.Context, o Config) (_ *Cloud, err error) {
 	if err != nil {
 		return nil, err
 	}
-	c.guard = iam.New(iam.Options{Stack: o.Stack, Region: Region, Account: Account, Log: o.Log})
+	c.guard = iam.New(iam.Options{Region: Region, Account: Account, Now: time.Now, Log: o.Log})
 	c.guard.Set(read.Policies)
 	c.tables = c.guard.DynamoDB(c.faults.DynamoDB(c.engine))
 	c.queues, err = sqs.New(sqs.Options{

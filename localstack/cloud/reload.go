@@ -232,7 +232,7 @@ func difference(before, next *template.Stack, replaced, tables []string) []strin
 	}
 	var policies []string // of those that go on
 	for _, name := range functionNames(next) {
-		if old, ok := before.Policies[name]; ok && !slices.Contains(replaced, name) && !reflect.DeepEqual(old, next.Policies[name]) {
+		if old, ok := before.Policies.Roles[name]; ok && !slices.Contains(replaced, name) && !reflect.DeepEqual(old, next.Policies.Roles[name]) {
 			policies = append(policies, name)
 		}
 	}

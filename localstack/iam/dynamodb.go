@@ -41,55 +41,68 @@ func (t *tables) Do(ctx context.Context, target string, body []byte) (int, []byt
 // Source: Service authorization reference, "Actions, resources, and condition keys for Amazon DynamoDB".
 func (g *Guard) checkDynamoDB(function, target string, body []byte) error {
 	service, operation, _ := strings.Cut(target, ".")
-	prefix := "arn:aws:dynamodb:" + g.Region + ":" + g.Account + ":table/"
-	arn := func(name string) string {
-		if strings.HasPrefix(name, "arn:") {
-			return name
-		}
-		return prefix + name
-	}
 	var denied error
-	check := func(action, resource string) bool {
-		denied = g.Check(function, "dynamodb:"+action, resource)
+	check := func(action, resource string, q itemRequest) bool {
+		denied = g.check(function, function, "dynamodb:"+action, resource, q)
 		return denied == nil
 	}
 	switch {
 	case strings.HasPrefix(service, "DynamoDBStreams_"):
 		resource := "*"
 		if s := gjson.GetBytes(body, "StreamArn"); s.Exists() {
-			resource = s.String()
+			resource = g.Own(s.String())
 		} else if operation == "GetRecords" {
 			// An iterator is given only to whom GetShardIterator allows it; it names no stream here.
 			return nil
 		}
-		check(operation, resource)
+		check(operation, resource, itemRequest{})
 	case operation == "TransactWriteItems" || operation == "TransactGetItems":
 		gjson.GetBytes(body, "TransactItems").ForEach(func(_, entry gjson.Result) bool {
 			ok := true
 			entry.ForEach(func(kind, action gjson.Result) bool {
-				ok = check(actionOf(kind.String()), arn(action.Get("TableName").String()))
+				table := action.Get("TableName").String()
+				q := itemRequest{keys: g.rules.Load().partitionKeys, operation: actionOf(kind.String()), enclosing: operation, table: table, in: action, whole: body}
+				ok = check(q.operation, g.table(table), q)
 				return ok
 			})
 			return ok
 		})
 	case operation == "BatchGetItem" || operation == "BatchWriteItem":
-		gjson.GetBytes(body, "RequestItems").ForEach(func(table, _ gjson.Result) bool {
-			return check(operation, arn(table.String()))
+		gjson.GetBytes(body, "RequestItems").ForEach(func(table, entries gjson.Result) bool {
+			return check(operation, g.table(table.String()), itemRequest{keys: g.rules.Load().partitionKeys, operation: operation, table: table.String(), in: entries, whole: body})
 		})
 	default:
 		named := gjson.GetManyBytes(body, "TableName", "IndexName", "ResourceArn")
-		resource := "*"
+		resource, table := "*", named[0].String()
 		switch {
 		case named[0].Exists() && named[1].Exists():
-			resource = arn(named[0].String()) + "/index/" + named[1].String()
+			table += "/index/" + named[1].String()
+			resource = g.table(table)
 		case named[0].Exists():
-			resource = arn(named[0].String())
+			resource = g.table(table)
 		case named[2].Exists():
 			resource = named[2].String()
 		}
-		check(operation, resource)
+		check(operation, resource, itemRequest{keys: g.rules.Load().partitionKeys, operation: operation, table: table, whole: body})
 	}
 	return denied
+}
+
+// table is the ARN of a table, or of one of its indexes; a table may be named by its ARN.
+func (g *Guard) table(name string) string {
+	if strings.HasPrefix(name, "arn:") {
+		return name
+	}
+	return "arn:aws:dynamodb:" + g.Region + ":" + g.Account + ":table/" + name
+}
+
+// Own is the ARN that a table or stream would have if it were in the stack's Region and account: an
+// engine elsewhere makes ARNs of its own.
+func (g *Guard) Own(arn string) string {
+	if parts := strings.SplitN(arn, ":", 6); len(parts) == 6 && parts[2] == "dynamodb" {
+		return "arn:aws:dynamodb:" + g.Region + ":" + g.Account + ":" + parts[5]
+	}
+	return arn
 }
 
 // actionOf is the action that an entry of a transaction needs.

@@ -15,8 +15,8 @@ import (
 )
 
 func guard(policies ...iam.Statement) *iam.Guard {
-	g := iam.New(iam.Options{Stack: "duet", Region: "us-east-1", Account: "000000000000", Log: slog.New(slog.DiscardHandler)})
-	g.Set(map[string][]iam.Statement{"Send": policies})
+	g := iam.New(iam.Options{Region: "us-east-1", Account: "000000000000", Log: slog.New(slog.DiscardHandler)})
+	g.Set(iam.Policies{Roles: map[string]iam.Role{"Send": {Name: "duet-SendRole", ARN: "arn:aws:iam::000000000000:role/duet-SendRole", Statements: policies}}})
 	return g
 }
 
@@ -55,6 +55,12 @@ func TestPolicyEvaluation(t *testing.T) {
 		{"another action", "Send", "dynamodb:Scan", []iam.Statement{allow("dynamodb:PutItem", messages)}, "because no identity-based policy allows the dynamodb:Scan action"},
 		{"another table", "Send", "dynamodb:PutItem", []iam.Statement{allow("dynamodb:PutItem", messages+"2")}, "because no identity-based policy"},
 		{"denied although allowed", "Send", "dynamodb:DeleteItem", []iam.Statement{allow("*", "*"), deny}, "with an explicit deny in an identity-based policy"},
+		{"all actions but some", "Send", "dynamodb:PutItem", []iam.Statement{{NotActions: []string{"dynamodb:Delete*", "SQS:*"}, Resources: []string{"*"}}}, ""},
+		{"an excluded action", "Send", "dynamodb:DeleteItem", []iam.Statement{{NotActions: []string{"dynamodb:delete*"}, Resources: []string{"*"}}}, "because no identity-based policy"},
+		{"all resources but some", "Send", "dynamodb:PutItem", []iam.Statement{{Actions: []string{"dynamodb:*"}, NotResources: []string{messages + "2"}}}, ""},
+		{"an excluded resource", "Send", "dynamodb:PutItem", []iam.Statement{{Actions: []string{"dynamodb:*"}, NotResources: []string{messages}}}, "because no identity-based policy"},
+		{"denied but for one action", "Send", "dynamodb:DeleteItem", []iam.Statement{allow("*", "*"), {Deny: true, NotActions: []string{"dynamodb:Get*"}, Resources: []string{"*"}}}, "with an explicit deny"},
+		{"denied elsewhere", "Send", "dynamodb:PutItem", []iam.Statement{allow("*", "*"), {Deny: true, Actions: []string{"*"}, NotResources: []string{messages}}}, ""},
 		{"a function without policies", "Other", "dynamodb:PutItem", []iam.Statement{allow("*", "*")}, "because no identity-based policy"},
 		{"the owner", "", "dynamodb:DeleteTable", nil, ""},
 	} {
@@ -68,7 +74,7 @@ func TestPolicyEvaluation(t *testing.T) {
 					}
 					continue
 				}
-				begin := "User: arn:aws:sts::000000000000:assumed-role/duet-" + test.function + "Role/" + test.function + " is not authorized to perform: " + test.action + " on resource: " + messages + " "
+				begin := "User: arn:aws:sts::000000000000:assumed-role/" + map[string]string{"Send": "duet-SendRole", "Other": "OtherRole"}[test.function] + "/" + test.function + " is not authorized to perform: " + test.action + " on resource: " + messages + " "
 				if err == nil || !strings.HasPrefix(err.Error(), begin+test.want) {
 					t.Errorf("Check = %v, want %s", err, begin+test.want)
 				}

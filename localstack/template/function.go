@@ -45,14 +45,12 @@ func (r *reader) readFunction(res *resource, p *node) error {
 	if err := r.readVariables(&f, res, p); err != nil {
 		return err
 	}
-	statements, err := r.readPolicies(p)
-	if err != nil {
+	if err := r.readRoleOf(f.Name, res, p); err != nil {
 		return err
 	}
 	if slices.ContainsFunc(r.stack.Functions, func(other lambda.Function) bool { return other.Name == f.Name }) {
 		return p.fail("another function is named %s already", f.Name)
 	}
-	r.stack.Policies[f.Name] = statements
 	r.stack.Functions = append(r.stack.Functions, f)
 	return nil
 }

@@ -33,6 +33,16 @@ func (r *reader) nameNow(res *resource) (err error) {
 			return err
 		}
 		res.attributes["Arn"] = arn("lambda", "function:"+res.ref)
+		if res.kind == "AWS::Serverless::Function" {
+			return r.nameRole(res)
+		}
+	case roleKind:
+		return r.nameIAM(res, "RoleName", "role")
+	case managedPolicyKind:
+		if err := r.nameIAM(res, "ManagedPolicyName", "policy"); err != nil {
+			return err
+		}
+		res.ref = res.attributes["Arn"]
 	case "AWS::DynamoDB::Table", "AWS::Serverless::SimpleTable":
 		if res.ref, err = r.ownName(res, "TableName", r.Stack+"-"+id); err != nil {
 			return err

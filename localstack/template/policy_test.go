@@ -28,7 +28,7 @@ func TestPoliciesMatchVariables(t *testing.T) {
 			}
 		}
 		posts := false
-		for _, s := range stack.Policies[f.Name] {
+		for _, s := range stack.Policies.Roles[f.Name].Statements {
 			for _, resource := range s.Resources {
 				if _, table, ok := strings.Cut(resource, ":table/"); ok && !strings.Contains(table, "/stream/") {
 					table, _, _ = strings.Cut(table, "/")
@@ -44,7 +44,7 @@ func TestPoliciesMatchVariables(t *testing.T) {
 			t.Errorf("%s has a callback URL: %v, may post: %v", f.Name, knows, posts)
 		}
 	}
-	ping := stack.Policies["PingFunction"]
+	ping := stack.Policies.Roles["PingFunction"].Statements
 	if len(ping) != 1 || !slices.Equal(ping[0].Actions, []string{"dynamodb:GetItem"}) ||
 		!slices.Equal(ping[0].Resources, []string{"arn:aws:dynamodb:us-east-1:000000000000:table/duet-ConnectionsTable"}) {
 		t.Errorf("PingFunction's policy = %+v, want GetItem on the connections", ping)
@@ -99,12 +99,24 @@ func TestBadPolicies(t *testing.T) {
 		{"managed policies that are not known", policies("\n        - AdministratorAccess #!"), "write out"},
 		{"SAM's template that is not known", policies("\n        - EC2DescribePolicy: {} #!"), "write out"},
 		{"SAM's template without its parameter", policies("\n        - DynamoDBCrudPolicy: {} #!"), "TableName is missing"},
-		{"a member unknown", policies("{ Statement: [{ Effect: Allow, NotAction: x, Resource: y }] } #!"), "does not know NotAction"},
-		{"an effect that is none", policies("{ Statement: { Effect: Maybe, Action: x, Resource: y } } #!"), "Allow or Deny"},
-		{"no effect", policies("{ Statement: { Action: x, Resource: y } } #!"), "Effect is missing"},
-		{"no resource", policies("{ Statement: { Effect: Allow, Action: x } } #!"), "no Resource"},
-		{"actions no texts", policies("{ Statement: { Effect: Allow, Action: [{ a: b }], Resource: y } } #!"), "list of strings"},
-		{"a table that is not there", policies("{ Statement: { Effect: Allow, Action: x, Resource: !GetAtt Log.Arn } } #!"), "no parameter or resource Log"},
+		{"a member unknown", policies("{ Statement: [{ Effect: Allow, Principal: x, Action: 'a:b', Resource: '*' }] } #!"), "does not know Principal"},
+		{"an effect that is none", policies("{ Statement: { Effect: Maybe, Action: 'a:b', Resource: '*' } } #!"), "Allow or Deny"},
+		{"no effect", policies("{ Statement: { Action: 'a:b', Resource: '*' } } #!"), "Effect is missing"},
+		{"no resource", policies("{ Statement: { Effect: Allow, Action: 'a:b' } } #!"), "no Resource"},
+		{"resource and all but it", policies("{ Statement: { Effect: Allow, Action: 'a:b', Resource: '*', NotResource: '*' } } #!"), "not both"},
+		{"actions no texts", policies("{ Statement: { Effect: Allow, Action: [{ a: b }], Resource: '*' } } #!"), "list of strings"},
+		{"an action of no service", policies("{ Statement: { Effect: Allow, Resource: '*', Action: [\n          'a:b',\n          GetItem ] } } #!"), "prefaced by a vendor"},
+		{"a name for an ARN", policies("{ Statement: { Effect: Allow, Action: 'a:b', Resource: !Ref Work } } #!"), "resource Work must be in ARN format"},
+		{"a variable", policies("{ Statement: { Effect: Allow, Action: 'a:b', Resource: 'arn:aws:dynamodb:::table/${!aws:username}' } } #!"), "no policy variables"},
+		{"another version", policies("{ Version: '2012-10-18', Statement: { Effect: Allow, Action: 'a:b', Resource: '*' } } #!"), "2012-10-17"},
+		{"a table that is not there", policies("{ Statement: { Effect: Allow, Action: 'a:b', Resource: !GetAtt Log.Arn } } #!"), "no parameter or resource Log"},
+		{"an operator unknown", policies("\n        Statement:\n          Effect: Allow\n          Action: a:b\n          Resource: '*'\n          Condition:\n            IpAddress:\n              aws:SourceIp: 10.0.0.0/8 #!"), "condition operator IpAddress"},
+		{"a key unknown", policies("\n        Statement:\n          Effect: Allow\n          Action: a:b\n          Resource: '*'\n          Condition:\n            StringEquals:\n              aws:PrincipalTag/team: a #!"), "condition key aws:PrincipalTag/team"},
+		{"conditions no map", policies("{ Statement: { Effect: Allow, Action: 'a:b', Resource: '*', Condition: [a] } } #!"), "map of operators"},
+		{"an operator without keys", policies("{ Statement: { Effect: Allow, Action: 'a:b', Resource: '*', Condition: { Bool: a } } } #!"), "map of condition keys"},
+		{"a boundary", policies("[]\n      PermissionsBoundary: arn:aws:iam::000000000000:policy/all #!"), "no permissions boundaries"},
+		{"policies for all", "Globals:\n  Function:\n    Policies: [AmazonSQSFullAccess] #!\nResources:" + function, "SAM takes no Policies in Globals"},
+		{"a table's own policy", "Resources:\n  Log:\n    Type: AWS::DynamoDB::Table\n    Properties:\n      ResourcePolicy: {} #!\n", "does not know ResourcePolicy"},
 	} {
 		t.Run(test.name, func(t *testing.T) { refused(t, test.text, nil, test.want) })
 	}

@@ -2,6 +2,7 @@ package template
 
 import (
 	"maps"
+	"strings"
 
 	"github.com/duet-chat/duet/localstack/dynamodb"
 )
@@ -55,7 +56,7 @@ func init() {
 		), schema{"PrimaryKey": names("Name", "Type"), "ProvisionedThroughput": throughput}), (*reader).readSimpleTable},
 		"AWS::DynamoDB::Table": {tables, with(names(
 			"TableName", "BillingMode", "PointInTimeRecoverySpecification", "SSESpecification",
-			"DeletionProtectionEnabled", "TableClass", "Tags", "OnDemandThroughput", "ContributorInsightsSpecification", "WarmThroughput", "ResourcePolicy",
+			"DeletionProtectionEnabled", "TableClass", "Tags", "OnDemandThroughput", "ContributorInsightsSpecification", "WarmThroughput",
 		), schema{
 			"AttributeDefinitions": names("AttributeName", "AttributeType"), "KeySchema": keySchema, "ProvisionedThroughput": throughput,
 			"LocalSecondaryIndexes":   {"IndexName": nil, "KeySchema": keySchema, "Projection": projection},
@@ -81,7 +82,12 @@ func init() {
 			"UserPoolId", "ClientName", "GenerateSecret", "ExplicitAuthFlows", "AccessTokenValidity", "IdTokenValidity", "RefreshTokenValidity",
 			"EnableTokenRevocation", "PreventUserExistenceErrors",
 		), schema{"TokenValidityUnits": names("AccessToken", "IdToken", "RefreshToken")}), (*reader).readPoolClient},
-		"AWS::Lambda::Permission":    {rest, names("Action", "FunctionName", "Principal", "SourceArn", "SourceAccount"), (*reader).readPermission},
+		"AWS::Lambda::Permission": {rest, names("Action", "FunctionName", "Principal", "SourceArn", "SourceAccount"), (*reader).readPermission},
+		roleKind: {roles, with(names(
+			"RoleName", "Path", "Description", "MaxSessionDuration", "ManagedPolicyArns", "AssumeRolePolicyDocument", "Tags", "PermissionsBoundary",
+		), schema{"Policies": {"PolicyName": nil, "PolicyDocument": policySchema}}), (*reader).readRole},
+		managedPolicyKind:            {policies, with(names("ManagedPolicyName", "Path", "Description", "Roles"), schema{"PolicyDocument": policySchema}), (*reader).readManagedPolicy},
+		"AWS::IAM::Policy":           {policies, with(names("PolicyName", "Roles"), schema{"PolicyDocument": policySchema}), (*reader).readRolesPolicy},
 		"AWS::Logs::LogGroup":        {rest, names("LogGroupName", "RetentionInDays", "KmsKeyId", "LogGroupClass", "Tags"), deployOnly},
 		"AWS::CloudWatch::Dashboard": {rest, names("DashboardName", "DashboardBody"), deployOnly},
 		"AWS::CloudWatch::Alarm": {rest, names(
@@ -174,6 +180,21 @@ func (r *reader) makeTable(res *resource, spec dynamodb.TableSpec) error {
 	}
 	if info.StreamARN != "" {
 		res.attributes["StreamArn"] = info.StreamARN
+		r.streams[info.StreamARN] = res.attributes["Arn"] + info.StreamARN[max(0, strings.Index(info.StreamARN, "/stream/")):]
+	}
+	keys := r.stack.Policies.PartitionKeys
+	keys[spec.TableName] = partitionKey(spec.KeySchema)
+	for _, ix := range append(spec.LocalSecondaryIndexes, spec.GlobalSecondaryIndexes...) {
+		keys[spec.TableName+"/index/"+ix.IndexName] = partitionKey(ix.KeySchema)
 	}
 	return nil
+}
+
+func partitionKey(schema []dynamodb.KeyElement) string {
+	for _, e := range schema {
+		if e.KeyType == "HASH" {
+			return e.AttributeName
+		}
+	}
+	return ""
 }

@@ -42,8 +42,8 @@ type Options struct {
 type Stack struct {
 	API       *gateway.API // nil if there is none
 	Functions []lambda.Function
-	// Policies are what each function may do, by its name.
-	Policies map[string][]iam.Statement
+	// Policies are what each function may do.
+	Policies iam.Policies
 	Mappings []streams.Mapping
 	Queues   []sqs.Queue
 	Pools    []cognito.Pool
@@ -86,6 +86,11 @@ type reader struct {
 	resources []*resource // that are made, in the order of the template
 	globals   *node       // of functions; nil without
 	stack     *Stack
+
+	roles           map[string]*role           // by ARN
+	managedPolicies map[string][]iam.Statement // of the template, by ARN
+	attached        map[string][]iam.Statement // by the name of the role that a policy names
+	streams         map[string]string          // by ARN: the ARN that policies are compared with, see iam.Guard.Own
 }
 
 // Load reads a template.
@@ -94,7 +99,8 @@ func Load(file string, o Options) (*Stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{Options: o, stack: &Stack{Outputs: map[string]string{}, Policies: map[string][]iam.Statement{}}}
+	r := &reader{Options: o, stack: &Stack{Outputs: map[string]string{}, Policies: iam.Policies{Roles: map[string]iam.Role{}, PartitionKeys: map[string]string{}}},
+		roles: map[string]*role{}, managedPolicies: map[string][]iam.Statement{}, attached: map[string][]iam.Statement{}, streams: map[string]string{}}
 	r.scope = &scope{
 		parameters: map[string]*node{}, conditions: map[string]*node{}, resources: map[string]*resource{},
 		region: o.Region, account: o.Account, stack: o.Stack, deciding: map[string]bool{},
@@ -156,6 +162,11 @@ func (r *reader) readGlobals(root *node) error {
 	if r.globals = g.members["Function"]; r.globals == nil {
 		return nil
 	}
+	for _, name := range []string{"Policies", "Role", "Events"} { // SAM refuses them
+		if n := r.globals.at(name); n != nil {
+			return n.fail("SAM takes no %s in Globals.Function: write it with each function", name)
+		}
+	}
 	return kinds["AWS::Serverless::Function"].properties.check(r.globals, "Globals.Function")
 }
 
@@ -204,10 +215,15 @@ func (r *reader) readResources(root *node) error {
 		}
 	}
 	// What others refer to is read first: tables have streams, functions use all of them.
-	for _, phase := range []int{tables, functions, rest} {
-		if phase == functions && r.CheckTables != nil {
+	for _, phase := range []int{tables, policies, roles, functions, rest} {
+		if phase == policies && r.CheckTables != nil {
 			if err := r.CheckTables(); err != nil {
 				return all.fail("%v", err)
+			}
+		}
+		if phase == functions {
+			if err := r.readMadeRoles(); err != nil {
+				return err
 			}
 		}
 		if phase == rest {
@@ -240,6 +256,8 @@ func (r *reader) evaluated(res *resource) (*node, error) { return r.scope.of(res
 // Phases of reading.
 const (
 	tables = iota
+	policies
+	roles
 	functions
 	rest
 )

@@ -1,0 +1,105 @@
+package template_test
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/duet-chat/duet/localstack/iam"
+	"github.com/duet-chat/duet/localstack/template"
+)
+
+// guardOf is a guard by the policies of a template.
+func guardOf(t *testing.T, file string) *iam.Guard {
+	t.Helper()
+	stack, err := template.Load(file, options(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := iam.New(iam.Options{Region: "us-east-1", Account: "000000000000", Log: slog.New(slog.DiscardHandler)})
+	g.Set(stack.Policies)
+	return g
+}
+
+// A role has what stands in it, what it names, and what names it.
+func TestRoles(t *testing.T) {
+	const arn = "arn:aws:dynamodb:us-east-1:000000000000:table/"
+	g := guardOf(t, raw)
+	for _, test := range []struct {
+		name, function, action, table string
+		want                          bool
+	}{
+		{"its own policy", "raffle-guard-dev", "dynamodb:PutItem", "tickets-dev", true},
+		{"on another table", "raffle-guard-dev", "dynamodb:DeleteItem", "tickets-dev", false},
+		{"a managed policy of the template", "raffle-guard-dev", "dynamodb:GetItem", "tickets-dev", true},
+		{"a policy that names it", "raffle-guard-dev", "dynamodb:UpdateItem", "duet-Winners", true},
+		{"what that excludes", "raffle-guard-dev", "dynamodb:DeleteItem", "duet-Winners", false},
+		{"a policy that names the role that SAM makes", "Draw", "dynamodb:UpdateItem", "duet-Winners", true},
+		{"another function's", "Draw", "dynamodb:PutItem", "tickets-dev", false},
+		{"a stream, by the function's event", "Draw", "dynamodb:GetRecords", "tickets-dev/stream/now", true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if err := g.Check(test.function, test.action, arn+test.table); (err == nil) != test.want {
+				t.Errorf("Check = %v, want allowed: %v", err, test.want)
+			}
+		})
+	}
+	for function, want := range map[string]string{
+		"raffle-guard-dev": "arn:aws:iam::000000000000:role/raffle/raffle-guard", "Draw": "arn:aws:iam::000000000000:role/duet-DrawRole",
+	} {
+		if got := g.Rights()[function].Role; got != want {
+			t.Errorf("%s acts as %s, want %s", function, got, want)
+		}
+	}
+	err := g.Check("raffle-guard-dev", "dynamodb:Scan", arn+"tickets-dev")
+	if want := "User: arn:aws:sts::000000000000:assumed-role/raffle-guard/raffle-guard-dev is not authorized to perform: dynamodb:Scan on resource: "; err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("Check = %v, want %s…", err, want)
+	}
+}
+
+const trust = "{ Statement: { Effect: Allow, Principal: { Service: lambda.amazonaws.com }, Action: 'sts:AssumeRole' } }"
+
+// withRole is a function with a role of some properties.
+func withRole(function, properties string) string {
+	return "Resources:\n  Acts:\n    Type: AWS::IAM::Role\n    Properties:\n      " + properties +
+		"\n  Work:\n    Type: AWS::Serverless::Function\n    Properties:\n      CodeUri: functions/work\n      Runtime: provided.al2023\n      " + function + "\n"
+}
+
+func TestBadRoles(t *testing.T) {
+	const acts = "Role: !GetAtt Acts.Arn"
+	trusts := "AssumeRolePolicyDocument: " + trust
+	for _, test := range []struct{ name, text, want string }{
+		{"a role of elsewhere", withRole("Role: arn:aws:iam::000000000000:role/other #!", trusts), "no role of this template"},
+		{"a role's name", withRole("Role: !Ref Acts #!", trusts), "no role of this template"},
+		{"a role that is not there", withRole("Role: !GetAtt Other.Arn #!", trusts), "no parameter or resource Other"},
+		{"nobody may assume it", strings.Replace(withRole(acts, "Path: /x/"), "Properties:", "Properties: #!", 1), "AssumeRolePolicyDocument is missing"},
+		{"another service may", withRole(acts, strings.Replace(trusts, "lambda.", "apigateway.", 1)+" #!"), "cannot be assumed by Lambda"},
+		{"Lambda may not", withRole(acts, strings.Replace(trusts, "Allow", "Deny", 1)+" #!"), "cannot be assumed by Lambda"},
+		{"Lambda may do something else", withRole(acts, strings.Replace(trusts, "sts:AssumeRole", "sts:TagSession", 1)+" #!"), "cannot be assumed by Lambda"},
+		{"Lambda may now and then", withRole(acts, strings.Replace(trusts, "Effect", "Condition: {}, Effect", 1)+" #!"), "does not know Condition"},
+		{"SAM's role", withRole("AssumeRolePolicyDocument: "+strings.Replace(trust, "lambda.", "sqs.", 1)+" #!", trusts), "cannot be assumed by Lambda"},
+		{"a managed policy by its name", withRole(acts, trusts+"\n      ManagedPolicyArns: [AmazonSQSFullAccess] #!"), "takes ARNs"},
+		{"a managed policy by half its name", withRole(acts, trusts+"\n      ManagedPolicyArns: ['arn:aws:iam::aws:policy/AWSLambdaBasicExecutionRole'] #!"), "write out"},
+		{"a boundary", withRole(acts, trusts+"\n      PermissionsBoundary: arn:aws:iam::000000000000:policy/all #!"), "no permissions boundaries"},
+		{"a path without an end", withRole(acts, trusts+"\n      Path: /x #!"), "begins and ends with /"},
+		{"a policy without a document", withRole(acts, trusts+"\n      Policies:\n        - PolicyName: x #!"), "PolicyDocument is missing"},
+		{"a name twice", withRole(acts, trusts+"\n      RoleName: x\n  More:\n    Type: AWS::IAM::Role\n    Properties: { RoleName: x, AssumeRolePolicyDocument: {} } #!"), "named x already"},
+		{"a policy of no role", withRole(acts, trusts) + "  Policy:\n    Type: AWS::IAM::Policy\n    Properties:\n      PolicyName: x\n      PolicyDocument: { Statement: { Effect: Allow, Action: 'a:b', Resource: '*' } }\n      Roles: [other] #!\n", `no role "other"`},
+		{"a policy of users", withRole(acts, trusts) + "  Policy:\n    Type: AWS::IAM::Policy\n    Properties:\n      Users: [other] #!\n", "does not know Users"},
+		{"a plain function without a role", "Resources:\n  Work:\n    Type: AWS::Lambda::Function\n    Properties: { Code: functions/work, Runtime: provided.al2023 } #!\n", "Role is missing"},
+	} {
+		t.Run(test.name, func(t *testing.T) { refused(t, test.text, nil, test.want) })
+	}
+}
+
+// Where there is a Role, SAM takes no notice of Policies, and the local cloud says so.
+func TestPoliciesBesideRole(t *testing.T) {
+	file, _ := write(t, withRole("Role: !GetAtt Acts.Arn\n      Policies: [AmazonSQSFullAccess]", "AssumeRolePolicyDocument: "+trust))
+	stack, err := template.Load(file, options(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(stack.Warnings) != 1 || !strings.Contains(stack.Warnings[0], "SAM ignores its Policies") || len(stack.Policies.Roles["Work"].Statements) != 0 {
+		t.Errorf("warnings = %q, Work may do %+v", stack.Warnings, stack.Policies.Roles["Work"].Statements)
+	}
+}
