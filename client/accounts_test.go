@@ -121,6 +121,31 @@ func TestSourceRefreshesOnceForAll(t *testing.T) {
 	}
 }
 
+// Tokens that were kept while the clock was wrong: whatever end was noted then, a new set is got when it
+// cannot be, and otherwise when the server refuses the old one.
+func TestSourceOfTokensKeptByAWrongClock(t *testing.T) {
+	for _, test := range []struct {
+		left time.Duration // of the kept token, as it seems now
+		want string
+	}{
+		{-30 * 24 * time.Hour, "new"}, {-time.Hour, "new"}, {50 * time.Minute, "kept"}, {20 * time.Hour, "kept"},
+		{25 * time.Hour, "new"}, {30 * 24 * time.Hour, "new"}, {100 * 365 * 24 * time.Hour, "new"},
+	} {
+		a := pool(t, func(string, object) (int, any) {
+			return 200, object{"AuthenticationResult": object{"AccessToken": "new", "ExpiresIn": 3600}}
+		})
+		source := a.Source(client.Tokens{Access: "kept", Refresh: "r", Expires: time.Now().Add(test.left).Round(0)}, nil)
+		if access, _, err := source.Token(t.Context()); access != test.want || err != nil {
+			t.Errorf("Token() = %q, %v, with %v left, want %s", access, err, test.left, test.want)
+		}
+		source.(interface{ Invalidate(string) }).Invalidate("kept")
+		access, expires, err := source.Token(t.Context())
+		if left := time.Until(expires); access != "new" || err != nil || left < 59*time.Minute || left > time.Hour {
+			t.Errorf("Token() = %q for %v, %v, after the kept one was refused, want a new one for an hour", access, left, err)
+		}
+	}
+}
+
 func TestSourceReportsAnEndedSession(t *testing.T) {
 	a := pool(t, func(string, object) (int, any) {
 		return 400, object{"__type": "NotAuthorizedException", "message": "Refresh Token has been revoked"}

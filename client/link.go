@@ -38,6 +38,9 @@ const (
 	lifeMargin = 3 * time.Minute
 	// tokenMargin is the same for the token's end; a fifth of the token's life if that is shorter.
 	tokenMargin = time.Minute
+	// tokenLeast is how long a token that the server has just taken can be expected to be good: one
+	// that seems to end sooner says that this device's clock is wrong, and not when the token ends.
+	tokenLeast = 3 * time.Second
 	// oldLinkLife is how long a replaced connection may go on bringing what is on its way.
 	oldLinkLife = 5 * time.Second
 	lasted      = 10 * time.Second // a connection that lived so long ends a row of failures
@@ -121,7 +124,11 @@ func (c *Client) handshake(ctx context.Context, device, access string, expires t
 	})
 	if err == nil {
 		ws.SetReadLimit(readLimit)
-		return dialed{link: &link{ws: ws, device: device, opened: c.cfg.Now(), expires: expires}}, http.StatusSwitchingProtocols
+		opened := c.cfg.Now()
+		if expires.Sub(opened) < tokenLeast {
+			expires = time.Time{} // the server will tell
+		}
+		return dialed{link: &link{ws: ws, device: device, opened: opened, expires: expires}}, http.StatusSwitchingProtocols
 	}
 	if response == nil {
 		return dialed{err: fmt.Errorf("connect: %w", err), unheard: true}, 0

@@ -63,11 +63,12 @@ type server struct {
 	t       testing.TB
 	network *network
 	http    http.Server
-	conns   chan *conn // connections that were opened
-	mu      sync.Mutex // guards what follows
-	refuse  []int      // statuses of the next handshakes
-	within  func()     // what the next handshake does before it is answered
-	devices int        // device ids that were made
+	conns   chan *conn              // connections that were opened
+	mu      sync.Mutex              // guards what follows
+	refuse  []int                   // statuses of the next handshakes
+	within  func()                  // what the next handshake does before it is answered
+	good    func(token string) bool // whether it is good now; nil: all are
+	devices int                     // device ids that were made
 }
 
 // conn is a connection as the server sees it.
@@ -129,7 +130,12 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(status)
 		return
 	}
+	good := s.good
 	s.mu.Unlock()
+	if good != nil && !good(token(r.Header)) {
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
 	ws, err := websocket.Accept(w, r, nil)
 	if err != nil {
 		s.t.Error(err)
@@ -163,6 +169,25 @@ func (s *server) accept() *conn {
 		return nil
 	}
 }
+
+// serveAll calls f with each connection, until the server is closed.
+func (s *server) serveAll(f func(*conn)) {
+	go func() {
+		for {
+			select {
+			case c := <-s.conns:
+				f(c)
+			case <-s.network.closed:
+				return
+			}
+		}
+	}()
+}
+
+// token is what the client came with.
+func (c *conn) token() string { return token(c.header) }
+
+func token(h http.Header) string { return strings.TrimPrefix(h.Get("Authorization"), "Bearer ") }
 
 // next waits for the next frame, which must be of the action.
 func (c *conn) next(action string) object {

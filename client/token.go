@@ -13,7 +13,8 @@ import (
 // A source that also has the method Invalidate(access string) is told of a token that the server
 // refused, and asked again once.
 type TokenSource interface {
-	// Token returns an access token that is good now, and when it expires (zero: not known).
+	// Token returns an access token that is good now, and when it expires (zero: not known). A clock
+	// that is wrong does no harm: what the server says counts more.
 	Token(ctx context.Context) (access string, expires time.Time, err error)
 }
 
@@ -34,6 +35,11 @@ func (s staticToken) Token(context.Context) (string, time.Time, error) {
 // refreshAhead is how long before its expiry a token is no longer given out: more than the
 // client's own margin, so that the connection that replaces one in time gets a new token.
 const refreshAhead = 5 * time.Minute
+
+// accessLife is the longest that an access token is good. One that seems to have more left was kept
+// by a clock that has been set since. Source: Amazon Cognito API reference, CreateUserPoolClient,
+// AccessTokenValidity.
+const accessLife = 24 * time.Hour
 
 // Source is a token source that refreshes in time. onRefresh, if not nil, is called with each new
 // set, to store it. Its Token fails with ErrBadCredentials when the refresh token has ended.
@@ -99,8 +105,8 @@ func (s *refreshingSource) refresh(ctx context.Context) (Tokens, error) {
 func (s *refreshingSource) current() (Tokens, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ahead := min(refreshAhead, s.tokens.Expires.Sub(s.began)/2)
-	return s.tokens, s.tokens.Access != "" && time.Now().Add(ahead).Before(s.tokens.Expires)
+	ahead, left := min(refreshAhead, s.tokens.Expires.Sub(s.began)/2), time.Until(s.tokens.Expires)
+	return s.tokens, s.tokens.Access != "" && left > max(0, ahead) && left <= accessLife
 }
 
 // Invalidate makes the next Token refresh, unless that was done already.

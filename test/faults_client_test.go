@@ -271,6 +271,60 @@ func TestTokensExpireWhileTalking(t *testing.T) {
 	checkPrograms(t, log, a, b)
 }
 
+// Devices whose clocks are days ahead or behind are in the same conversation as all others: they get new
+// tokens when theirs end, their messages are in order, and times are the server's.
+func TestClocksOfDevicesAreWrong(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	d := i.target(t)
+	alice, bob := i.user(t, d, "alice", nil), i.user(t, d, "bob", nil)
+	const life = 4 * time.Second // of each token
+	off := func(u *user, by time.Duration) func(*client.Config) {
+		return func(c *client.Config) {
+			c.Now = func() time.Time { return time.Now().Add(by).Round(0) }
+			c.Tokens = &freshTokens{t, i, u.name, life}
+		}
+	}
+	began := time.Now().Truncate(time.Millisecond)
+	bobs := bob.program(t, "behind", off(bob, -72*time.Hour))
+	if err := bobs.WaitOnline(t.Context()); err != nil { // which registers bob
+		t.Fatal(err)
+	}
+	ahead, right := alice.program(t, "ahead", off(alice, 72*time.Hour)), alice.program(t, "right", off(alice, 0))
+	connects := func() float64 { return d.usage(t)["lambda"]["ConnectFunction"]["invocations"] }
+	sent := 0
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for limit := timeout(); connects() < 7 || time.Since(began) < 2*life; {
+		for _, step := range []struct {
+			from *program
+			to   *user
+		}{{ahead, bob}, {bobs, alice}, {right, bob}} {
+			s, err := step.from.Send(t.Context(), step.to.name, fmt.Sprint(sent))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s.At.Before(began) || s.At.After(time.Now()) {
+				t.Fatalf("%s is told %v as the time of its message, want between %v and now", step.from.Device(), s.At, began)
+			}
+			sent++
+		}
+		select {
+		case <-limit:
+			t.Fatalf("%v connections in %v", connects(), patience)
+		case <-again.C:
+		}
+	}
+	log := alice.connect(t, "witness").log(alice.with(bob), 0)
+	if len(log) != sent {
+		t.Errorf("the log has %d messages, want %d", len(log), sent)
+	}
+	checkPrograms(t, log, ahead, right, bobs)
+	if got := connects(); got > 30 {
+		t.Errorf("%v connections, want a few for each device", got)
+	}
+}
+
 // G5, G6: a reader stalls for a while; the gateway's buffer fills, posts are refused, and in the end
 // it has everything.
 func TestReaderStalls(t *testing.T) {
