@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -31,7 +32,18 @@ type frame struct {
 	ConnectionID string  `json:"connectionId"` // of the gateway's own frames
 	Messages     []entry `json:"messages"`
 	entry
-	Conversations []summary `json:"conversations"`
+	Conversations []summary  `json:"conversations"`
+	User          string     `json:"user"` // of a receipt, typing, presence or account
+	Delivered     int64      `json:"delivered"`
+	Read          int64      `json:"read"`
+	On            bool       `json:"on"`
+	Online        bool       `json:"online"`
+	LastSeen      int64      `json:"last_seen"`
+	Users         []presence `json:"users"`
+	Visible       bool       `json:"visible"`
+	Done          bool       `json:"done"`
+	RetryAfterMS  int64      `json:"retry_after_ms"`
+	Connections   []struct{ Device string }
 
 	size int
 	raw  string
@@ -48,15 +60,31 @@ type entry struct {
 	Kind         string `json:"kind"`
 	Text         string `json:"text"`
 	ReplyTo      int64  `json:"reply_to"`
+	Target       int64  `json:"target"`
+	Emoji        string `json:"emoji"`
+	Edited       int64  `json:"edited"`
+	Unsent       int64  `json:"unsent"`
+}
+
+// presence is one user's in an answer.
+type presence struct {
+	User     string `json:"user"`
+	Online   bool   `json:"online"`
+	LastSeen int64  `json:"last_seen"`
 }
 
 type summary struct {
-	Conversation string `json:"conversation"`
-	Peer         string `json:"peer"`
-	LastSeq      int64  `json:"last_seq"`
-	Unread       int64  `json:"unread"`
-	Last         *entry `json:"last"`
-	At           int64  `json:"at"`
+	Conversation  string `json:"conversation"`
+	Peer          string `json:"peer"`
+	LastSeq       int64  `json:"last_seq"`
+	Unread        int64  `json:"unread"`
+	Last          *entry `json:"last"`
+	At            int64  `json:"at"`
+	Read          int64  `json:"read"`
+	Delivered     int64  `json:"delivered"`
+	PeerRead      int64  `json:"peer_read"`
+	PeerDelivered int64  `json:"peer_delivered"`
+	Blocked       bool   `json:"blocked"`
 }
 
 // conn is one connection of a device, and nothing more than the protocol: it keeps answers apart
@@ -343,4 +371,31 @@ func (c *conn) messages(conversation string, count int) map[int64]entry {
 		return len(got) >= count
 	})
 	return got
+}
+
+// of is the pushes of some types, in order.
+func of(all []frame, types ...string) (some []frame) {
+	for _, f := range all {
+		if slices.Contains(types, f.Type) {
+			some = append(some, f)
+		}
+	}
+	return some
+}
+
+// expect waits for so many pushes of a type, and returns them.
+func (c *conn) expect(count int, kind string) []frame {
+	c.t.Helper()
+	all := c.pushes(fmt.Sprintf("%d of type %s", count, kind), func(all []frame) bool { return len(of(all, kind)) >= count })
+	return of(all, kind)
+}
+
+// refused sends a request and waits for its refusal, by code and field.
+func (c *conn) refused(code, field string, request map[string]any) frame {
+	c.t.Helper()
+	f := c.must("error", request)
+	if f.Code != code || f.Field != field || f.Message == "" {
+		c.t.Fatalf("%s: %.200v = %s, want %s of field %q", c, request, f.raw, code, field)
+	}
+	return f
 }

@@ -117,8 +117,13 @@ func (s *Sender) send(ctx context.Context, d Draft) (Sent, error) {
 				return Sent{}, err
 			}
 		case errors.Is(err, ErrAmended):
-			if attempt.Amend, err = s.amendment(ctx, d); err != nil {
+			head, err := s.Log.Head(ctx, d.Conversation)
+			if err != nil {
 				return Sent{}, err
+			}
+			var sent *Sent
+			if attempt, sent, err = s.next(ctx, d, head, 0); err != nil || sent != nil {
+				return deref(sent), err
 			}
 		case ctx.Err() != nil:
 			return Sent{}, err
@@ -198,7 +203,14 @@ func (s *Sender) next(ctx context.Context, d Draft, head *Head, took time.Durati
 			return Attempt{}, sent, err
 		case d.N == tail.N+1:
 			a, err := s.informed(ctx, d, head, inHead)
-			return a, nil, err
+			if err != nil || a.Amend == nil || a.Amend.Edited < a.Message.Seq {
+				return a, nil, err
+			}
+			// The text was edited after the head was read: look again.
+			if head, err = s.Log.Head(ctx, d.Conversation); err != nil {
+				return Attempt{}, nil, err
+			}
+			continue
 		case d.N > tail.N+MaxEarly || waited >= earlyWait:
 			e := Refuse(OutOfOrder, "n", "n is %d, but the last accepted one of this device is %d: send again from %d", d.N, tail.N, tail.N+1)
 			e.LastN, e.Retry = &tail.N, true
