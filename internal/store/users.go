@@ -81,7 +81,7 @@ func profileOf(it item) *chat.Profile {
 		RegisteredAt: numberOf(it, "registered_at"),
 		OnlineUntil:  numberOf(it, "online_until"),
 		LastSeen:     numberOf(it, "last_seen"),
-		Hidden:       flagOf(it, "hidden"),
+		Hidden:       flagOf(it, "invisible"),
 		Erasing:      numberOf(it, "erasing_at"),
 		Erased:       numberOf(it, "erased_at") > 0,
 		SignOuts: chat.SignOuts{
@@ -158,12 +158,12 @@ func (s *Users) SetOffline(ctx context.Context, u chat.User, lastSeen int64) err
 
 // Hide makes a user invisible from a moment on. 1 WU.
 func (s *Users) Hide(ctx context.Context, u chat.User, at int64) error {
-	return s.change(ctx, u, "SET hidden = :true, last_seen = :at", item{":true": &types.AttributeValueMemberBOOL{Value: true}, ":at": num(at)})
+	return s.change(ctx, u, "SET invisible = :true, last_seen = :at", item{":true": &types.AttributeValueMemberBOOL{Value: true}, ":at": num(at)})
 }
 
 // Show makes a user visible. 1 WU.
 func (s *Users) Show(ctx context.Context, u chat.User) error {
-	return s.change(ctx, u, "REMOVE hidden", nil)
+	return s.change(ctx, u, "REMOVE invisible", nil)
 }
 
 // SetSignOuts notes which sessions have ended. Of two at once the later one stands; each has closed
