@@ -42,15 +42,22 @@ func (s SignOuts) Ends(t Token) bool {
 	return t.SignedIn < s.Before && t.Session != s.Kept || slices.Contains(s.Ended, t.Session)
 }
 
-// With is s after another sign-out of a session.
-func (s SignOuts) With(scope Scope, own SessionID, now time.Time) SignOuts {
+// With is s after another sign-out by a session. Tokens tell the second of the sign-in alone, so that
+// those of this very second are ended by name, as far as they have open connections: who signs in right
+// after a sign-out is let in.
+func (s SignOuts) With(scope Scope, own SessionID, open []Connection, now time.Time) SignOuts {
 	switch scope {
 	case OtherSessions:
-		return SignOuts{Before: now.Unix(), Kept: own, Ended: s.Ended}
+		s.Before, s.Kept = now.Unix(), own
 	case AllSessions:
-		return SignOuts{Before: now.Unix(), Ended: append(slices.Clone(s.Ended), own)}
+		s.Before, s.Kept = now.Unix(), ""
 	}
-	ended := append(slices.Clone(s.Ended), own)
+	ended := slices.Clone(s.Ended)
+	for _, c := range append([]Connection{{Session: own}}, open...) {
+		if scope.Covers(own, c) && !slices.Contains(ended, c.Session) {
+			ended = append(ended, c.Session)
+		}
+	}
 	s.Ended = ended[max(0, len(ended)-MaxEnded):]
 	return s
 }

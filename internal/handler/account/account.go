@@ -99,11 +99,16 @@ func (s *server) signOut(ctx context.Context, r route.Request) (string, any, err
 	if err != nil {
 		return q.Ref, nil, err
 	}
+	open, err := s.connections.Of(ctx, r.User)
+	if err != nil {
+		return q.Ref, nil, err
+	}
 	if p != nil {
-		if err := s.users.SetSignOuts(ctx, r.User, p.SignOuts.With(q.Scope, r.Token.Session, s.env.Now())); err != nil {
+		if err := s.users.SetSignOuts(ctx, r.User, p.SignOuts.With(q.Scope, r.Token.Session, open, s.env.Now())); err != nil {
 			return q.Ref, nil, err
 		}
 	}
+	// Those that opened meanwhile are ended as well: the list is read again.
 	return q.Ref, wire.NewOK(q.Ref), s.end(ctx, r, func(c chat.Connection) bool { return q.Scope.Covers(r.Token.Session, c) })
 }
 
