@@ -107,7 +107,7 @@ func (in *Inbox) Page(ctx context.Context, q Changes) (page []Summary, more bool
 		}
 		page = append(page, found...)
 		if complete {
-			if found, err = in.changed(ctx, q, since, lowest); err != nil {
+			if found, err = in.changed(ctx, q, since, lowest, rows); err != nil {
 				return nil, false, err
 			}
 			page = append(page, found...)
@@ -126,12 +126,16 @@ func (in *Inbox) Page(ctx context.Context, q Changes) (page []Summary, more bool
 }
 
 // changed makes the summaries of conversations whose last message is older than the question, but
-// whose receipts or blocks are not: they follow all others, since their activity is older.
-func (in *Inbox) changed(ctx context.Context, q Changes, since int64, lowest Bucket) ([]Summary, error) {
+// whose receipts or blocks are not: they follow all others, since their activity is older. Those of
+// active have been looked at.
+func (in *Inbox) changed(ctx context.Context, q Changes, since int64, lowest Bucket, active []Row) ([]Summary, error) {
 	if since == 0 {
 		return nil, nil // all are listed by their activity
 	}
 	ids, err := in.Index.Changed(ctx, q.User, lowest)
+	ids = slices.DeleteFunc(ids, func(id ConversationID) bool {
+		return slices.ContainsFunc(active, func(r Row) bool { return r.Conversation == id })
+	})
 	if err != nil || len(ids) == 0 {
 		return nil, err
 	}
