@@ -2,12 +2,10 @@ package client
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/duet-chat/duet/internal/chat"
 	"github.com/duet-chat/duet/internal/wire"
 )
 
@@ -74,6 +72,13 @@ type Client struct {
 	starved    []*conversation
 	fetchQueue []*conversation
 	fetching   int
+
+	// What the users do besides writing. See receipts.go, typing.go, presence.go and list.go.
+	acks       []*conversation
+	flushers   []chan struct{}
+	typers     []*conversation
+	watch      watch
+	listedAll  bool // every conversation is in the list
 	events     []event
 	queued     int           // messages among events, and the one being shown
 	room       chan struct{} // closed when the queue is half empty; nil: nobody waits
@@ -171,20 +176,17 @@ func (c *Client) Device() string {
 // one of before and after is given; the other is negative. A before of 0 with an after counts as
 // not given. It waits for a connection.
 func (c *Client) History(ctx context.Context, peer string, before, after int64, limit int) (Page, error) {
-	if _, err := chat.ParseUser(peer); err != nil || peer == c.cfg.User {
-		return Page{}, &Error{Code: string(chat.BadRequest), Field: "peer", Message: fmt.Sprintf("there is no conversation with %q", peer)}
+	if err := c.checkPeer("peer", peer); err != nil {
+		return Page{}, err
 	}
-	h := historyRequest{
-		Action: wire.ActionHistory, Limit: limit,
-		Conversation: string(chat.Between(chat.User(c.cfg.User), chat.User(peer))),
-	}
+	h := historyRequest{Action: wire.ActionHistory, Limit: limit, Conversation: c.between(peer)}
 	switch {
 	case before > 0 && after <= 0:
 		h.Before = &before
 	case before <= 0 && after >= 0:
 		h.After = &after
 	default:
-		return Page{}, &Error{Code: string(chat.BadRequest), Field: "after", Message: "give either before or after"}
+		return Page{}, badArgument("after", "give either before or after")
 	}
 	f, err := c.roundTrip(ctx, func(ref string) any {
 		h := h
@@ -199,31 +201,6 @@ func (c *Client) History(ctx context.Context, peer string, before, after int64, 
 		page.Messages[i] = messageFrom(&f.Messages[i], c.cfg.User)
 	}
 	return page, nil
-}
-
-// Conversations returns all conversations, newest activity first. It waits for a connection; it
-// costs a full sync.
-func (c *Client) Conversations(ctx context.Context) ([]Conversation, error) {
-	var all []Conversation
-	for since := ""; ; {
-		f, err := c.roundTrip(ctx, func(ref string) any {
-			return syncRequest{Action: wire.ActionSync, Ref: ref, Since: since}
-		})
-		if err != nil {
-			return nil, err
-		}
-		for i := range f.Conversations {
-			all = append(all, conversationFrom(&f.Conversations[i], c.cfg.User))
-		}
-		if since = f.Since; !f.More {
-			break
-		}
-	}
-	// The server counts what it could not deliver as told now.
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.startSync()
-	return all, nil
 }
 
 func peerOf(conversation, user string) string {

@@ -33,6 +33,20 @@ type Config struct {
 	OnConversation func(Conversation)
 	// OnStatus is called when the connection's status changes.
 	OnStatus func(Status)
+	// OnReceipt is called when a peer, or this user by another device, has come further.
+	OnReceipt func(Receipt)
+	// OnTyping is called when a peer begins or stops to write: by a message, by saying so, or 6 s
+	// after the last sign of it.
+	OnTyping func(Typing)
+	// OnPresence is called when the presence of a watched user is known, or changes: see Watch.
+	OnPresence func(Presence)
+
+	// NoDelivered leaves out what the client does by itself if there is an OnMessage: to acknowledge as
+	// delivered what that has returned for.
+	NoDelivered bool
+	// AckWithin is how long receipts of a conversation are gathered before the server is told of all
+	// of them at once; 0: a second.
+	AckWithin time.Duration
 
 	// FromBeginning makes a device that knows nothing yet be shown the whole log of each
 	// conversation. Otherwise its first messages are the unread ones. History has the rest.
@@ -82,6 +96,9 @@ func (cfg Config) withDefaults() (Config, error) {
 	}
 	if cfg.Rand == nil {
 		cfg.Rand = mathrand.Float64
+	}
+	if cfg.AckWithin <= 0 {
+		cfg.AckWithin = time.Second
 	}
 	if cfg.NewDevice == nil {
 		cfg.NewDevice = rand.Text

@@ -9,6 +9,7 @@ type event struct {
 	message      Message
 	conversation *Conversation
 	status       Status
+	call         func() // of eventReceipt and eventState
 }
 
 type eventKind int
@@ -18,6 +19,8 @@ const (
 	eventSkipped                // messages up to message.Seq are gone
 	eventConversation           // conversation
 	eventStatus                 // status
+	eventReceipt                // call; about the log, as messages are
+	eventState                  // call
 )
 
 // emit queues a call. A goroutine makes them in order; it lives while there are some, so that an
@@ -99,6 +102,8 @@ func (c *Client) call(e event) {
 		c.cfg.OnConversation(*e.conversation)
 	case eventStatus:
 		c.cfg.OnStatus(e.status)
+	case eventReceipt, eventState:
+		e.call()
 	}
 }
 
@@ -109,17 +114,20 @@ func (c *Client) didShow(e event) {
 	}
 	v := e.conv
 	v.shown = e.message.Seq
+	if e.kind == eventMessage {
+		c.delivered(v, &e.message)
+	}
 	c.change(v, false)
 }
 
-// dropMessages takes the messages that were not shown yet out of the queue.
+// dropMessages takes the messages and receipts that were not told yet out of the queue.
 func (c *Client) dropMessages() {
 	kept := c.events[:0:0]
 	for _, e := range c.events {
 		switch e.kind {
 		case eventMessage:
 			c.queued--
-		case eventConversation, eventStatus:
+		case eventConversation, eventStatus, eventState:
 			kept = append(kept, e)
 		}
 	}

@@ -41,7 +41,9 @@ var (
 	ErrTooLarge    error = &Error{Code: string(chat.TooLarge)}    // the text has over MaxTextBytes
 	ErrUnknownUser error = &Error{Code: string(chat.UnknownUser)} // the recipient is not registered
 	ErrForbidden   error = &Error{Code: string(chat.Forbidden)}   // somebody else's conversation
-	ErrBlocked     error = &Error{Code: string(chat.Blocked)}     // reserved
+	ErrBlocked     error = &Error{Code: string(chat.Blocked)}     // one of the two has blocked the other
+	ErrNotFound    error = &Error{Code: string(chat.NotFound)}    // the message or conversation does not exist
+	ErrRateLimited error = &Error{Code: string(chat.RateLimited)} // too much at once: see RetryAfter, and Pending.Delay
 )
 
 // Reasons for which Run ends, or a request cannot be finished.
@@ -52,6 +54,8 @@ var (
 	// ErrReplaced: the same device connected from elsewhere. Run ends with it, so that two
 	// programs on one State do not throw each other out for ever.
 	ErrReplaced = errors.New("this device has connected from elsewhere")
+	// ErrSignedOut: this session was ended, here or from elsewhere: sign in anew.
+	ErrSignedOut = errors.New("this session was signed out")
 	// ErrUnauthorized: the server refused the token, and a refreshed one too: sign in anew.
 	ErrUnauthorized = errors.New("the server refused the access token")
 	// ErrRefused: the server refused the handshake for good (400 or 403).

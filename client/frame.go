@@ -27,6 +27,23 @@ type frame struct {
 	Kind    wire.Kind `json:"kind"`
 	Text    string    `json:"text"`
 	ReplyTo int64     `json:"reply_to"`
+	Target  int64     `json:"target"`
+	Emoji   string    `json:"emoji"`
+
+	// acked, receipt, typing, presence
+	User      string              `json:"user"`
+	Delivered int64               `json:"delivered"`
+	Read      int64               `json:"read"`
+	On        bool                `json:"on"`
+	Online    bool                `json:"online"`
+	LastSeen  int64               `json:"last_seen"`
+	Users     []wire.UserPresence `json:"users"`
+
+	// account, erased
+	RegisteredAt int64                    `json:"registered_at"`
+	Visible      bool                     `json:"visible"`
+	Connections  []wire.AccountConnection `json:"connections"`
+	Done         bool                     `json:"done"`
 
 	// synced, page, pong, closing
 	Epoch         string         `json:"epoch"`
@@ -64,7 +81,8 @@ func (f *frame) refusal() *Error {
 func (f *frame) pushed(user string) Message {
 	return Message{
 		Conversation: f.Conversation, From: f.From, Device: f.Device, Seq: f.Seq, N: f.N,
-		Text: f.Text, Kind: string(f.Kind), ReplyTo: f.ReplyTo, At: time.UnixMilli(f.At), Own: f.From == user,
+		Text: f.Text, Kind: string(f.Kind), ReplyTo: f.ReplyTo, Target: f.Target, Emoji: f.Emoji,
+		At: time.UnixMilli(f.At), Own: f.From == user,
 	}
 }
 
@@ -78,6 +96,16 @@ type (
 		Text    string      `json:"text"`
 		ReplyTo int64       `json:"reply_to,omitempty"`
 		Seen    int64       `json:"seen"`
+	}
+	amendRequest struct {
+		Action       wire.Action `json:"action"`
+		Ref          string      `json:"ref"`
+		Conversation string      `json:"conversation"`
+		N            int64       `json:"n"`
+		Target       int64       `json:"target"`
+		Text         string      `json:"text,omitempty"`  // of an edit
+		Emoji        *string     `json:"emoji,omitempty"` // of a reaction
+		Seen         int64       `json:"seen"`
 	}
 	syncRequest struct {
 		Action  wire.Action      `json:"action"`
@@ -93,9 +121,40 @@ type (
 		Before       *int64      `json:"before,omitempty"`
 		Limit        int         `json:"limit,omitempty"`
 	}
-	pingRequest struct {
+	// plainRequest is ping and account.
+	plainRequest struct {
 		Action wire.Action `json:"action"`
 		Ref    string      `json:"ref"`
+	}
+	ackRequest struct {
+		Action       wire.Action `json:"action"`
+		Ref          string      `json:"ref"`
+		Conversation string      `json:"conversation"`
+		Delivered    int64       `json:"delivered,omitempty"`
+		Read         int64       `json:"read,omitempty"`
+	}
+	typingRequest struct {
+		Action       wire.Action `json:"action"`
+		Ref          string      `json:"ref"`
+		Conversation string      `json:"conversation"`
+		On           bool        `json:"on"`
+	}
+	watchRequest struct {
+		Action  wire.Action `json:"action"`
+		Ref     string      `json:"ref"`
+		Users   []string    `json:"users"`
+		Visible *bool       `json:"visible,omitempty"`
+	}
+	// userRequest is block, unblock and erase.
+	userRequest struct {
+		Action wire.Action `json:"action"`
+		Ref    string      `json:"ref"`
+		User   string      `json:"user"`
+	}
+	signOutRequest struct {
+		Action wire.Action `json:"action"`
+		Ref    string      `json:"ref"`
+		Scope  Scope       `json:"scope"`
 	}
 )
 

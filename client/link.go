@@ -25,6 +25,7 @@ type link struct {
 	forToken  bool          // replaceAt is for the token's end, so that a newer token is needed
 	expires   time.Time     // of the token; zero: not known
 	roundTrip time.Duration // the shortest of a send so far; 0: not known. Client.mu guards it
+	watched   bool          // the server was told whose presence to watch on it; Client.mu guards it
 	err       error         // why it ended, if this side knows better than the socket; Client.mu guards it
 }
 
@@ -220,7 +221,17 @@ func (c *Client) receive(l *link, f *frame) {
 		}
 	case wire.TypeError:
 		c.refused(l, f, now)
-	case wire.TypeSynced, wire.TypePage, wire.TypePong:
+	case wire.TypeReceipt:
+		c.receipt(f)
+	case wire.TypeTyping:
+		c.typing(f, now)
+	case wire.TypePresence:
+		if r := c.requests[f.Ref]; r != nil {
+			c.answer(r, f)
+		} else if l == c.cur && f.User != "" {
+			c.present(wire.UserPresence{User: f.User, Online: f.Online, LastSeen: f.LastSeen})
+		}
+	case wire.TypeSynced, wire.TypePage, wire.TypePong, wire.TypeOK, wire.TypeAcked, wire.TypeAccount, wire.TypeErased:
 		if r := c.requests[f.Ref]; r != nil {
 			c.answer(r, f)
 		}
@@ -256,6 +267,10 @@ func (c *Client) refused(l *link, f *frame, now time.Time) {
 
 // closing takes the server's word that it closes a connection.
 func (c *Client) closing(l *link, reason string, now time.Time) {
+	if reason == wire.ClosingSignedOut {
+		c.signedOut()
+		return
+	}
 	if l != c.cur {
 		return // the one that our new connection replaced
 	}
@@ -277,7 +292,12 @@ func (c *Client) reconnect(now time.Time) {
 		return
 	}
 	c.cur.err = errSession
-	c.redial(now, now.Sub(c.cur.opened) >= lasted)
+	soon := now.Sub(c.cur.opened) >= lasted
+	if !soon && c.failures == 0 {
+		c.failures++ // once at once, but not for ever
+		soon = true
+	}
+	c.redial(now, soon)
 }
 
 // leave ends the connection, and opens the next one.
@@ -322,8 +342,8 @@ func (c *Client) disconnected(l *link, err error, now time.Time) {
 		soon := long && (errors.Is(err, errSession) || errors.Is(err, errNewDevice) || errors.Is(err, errHandover))
 		c.redial(now, soon)
 	}
-	if c.dialing && errors.Is(err, errHandover) {
-		return // $connect has ended it for the next one, which is about to be there; if it fails, connected tells
+	if c.dialing && errors.Is(err, errHandover) || errors.Is(err, errSession) && !c.dialAt.After(now) {
+		return // the next one is about to be there; if it fails, connected tells
 	}
 	c.offline(err, now)
 }

@@ -19,7 +19,11 @@ type conversation struct {
 	moved  bool  // taken has changed since the last sync
 
 	outbox
-	changed bool // in Client.changed
+	receipts
+	card        card
+	typedAt     time.Time // the peer was last told that the user writes; zero: or that not
+	typingUntil time.Time // the peer writes; zero: not in Client.typers
+	changed     bool      // in Client.changed
 }
 
 // fetchState is where a conversation stands on the way to what it misses.
@@ -67,6 +71,9 @@ func (v *conversation) place(seq int64) {
 func (c *Client) accept(m Message, now time.Time) {
 	v := c.conv(m.Conversation)
 	v.last = max(v.last, m.Seq)
+	if !m.Own {
+		c.stopped(v)
+	}
 	switch {
 	case !v.placed || m.Seq <= v.taken:
 		// Before the first sync has said where to begin, it is enough to know that there is more.
@@ -97,6 +104,10 @@ func (c *Client) accept(m Message, now time.Time) {
 func (c *Client) take(v *conversation, m Message) {
 	delete(v.held, m.Seq)
 	v.taken, v.moved = m.Seq, true
+	v.listEntry(&m)
+	if m.Seq == 1 {
+		c.watchAgain(v.peer) // from here on they may be
+	}
 	c.emit(event{kind: eventMessage, conv: v, message: m})
 }
 

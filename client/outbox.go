@@ -90,10 +90,26 @@ func (c *Client) startSend(p *Pending, behind int, now time.Time) []byte {
 	p.flying, p.transmitted, p.lastCopy = true, true, now
 	p.copies++
 	p.alone = behind == 0
-	return encode(sendRequest{
-		Action: wire.ActionSend, Ref: p.ref, To: p.peer, N: p.unsent.N, Text: p.unsent.Text, ReplyTo: p.unsent.ReplyTo,
-		Seen: p.conv.last + int64(behind),
-	})
+	return encode(p.frame(p.conv.last + int64(behind)))
+}
+
+// frame is what to write.
+func (p *Pending) frame(seen int64) any {
+	u := &p.unsent
+	r := amendRequest{Ref: p.ref, Conversation: p.conv.id, N: u.N, Target: u.Target, Seen: seen}
+	switch u.Kind {
+	case KindEdit:
+		r.Action, r.Text = wire.ActionEdit, u.Text
+	case KindUnsend:
+		r.Action = wire.ActionUnsend
+	case KindReaction:
+		r.Action, r.Emoji = wire.ActionReact, &u.Emoji
+	default:
+		return sendRequest{
+			Action: wire.ActionSend, Ref: p.ref, To: p.peer, N: u.N, Text: u.Text, ReplyTo: u.ReplyTo, Seen: seen,
+		}
+	}
+	return r
 }
 
 // window is how many sends of a conversation may be under way.
@@ -147,7 +163,7 @@ func (c *Client) stored(p *Pending, f *frame, now time.Time) {
 	c.settle(p, Sent{Conversation: v.id, Seq: f.Seq, At: at, Duplicate: f.Duplicate}, now)
 	c.accept(Message{
 		Conversation: v.id, From: c.cfg.User, Device: c.device, Seq: f.Seq, N: p.unsent.N, Text: p.unsent.Text,
-		Kind: string(chat.KindText), ReplyTo: p.unsent.ReplyTo, At: at, Own: true,
+		Kind: p.Kind(), ReplyTo: p.unsent.ReplyTo, Target: p.unsent.Target, Emoji: p.unsent.Emoji, At: at, Own: true,
 	}, now)
 }
 
@@ -200,7 +216,12 @@ func (c *Client) failed(p *Pending, f *frame, now time.Time) {
 	case code == chat.SessionExpired:
 		p.answered()
 		c.reconnect(now)
+	case code == chat.RateLimited:
+		p.answered()
+		p.delayed = e
+		c.pause(v, e.RetryAfter, now)
 	case e.Retry || code == chat.Unavailable:
+		p.delayed = e
 		c.pause(v, e.RetryAfter, now)
 	default:
 		p.answered()

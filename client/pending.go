@@ -9,10 +9,12 @@ import (
 	"github.com/duet-chat/duet/internal/chat"
 )
 
-// Pending is a message that is being sent.
+// Pending is an entry that is being sent: a text, or an edit, unsend or reaction.
 type Pending struct {
-	peer, text string
-	conv       *conversation
+	client *Client
+	peer   string
+	entry  Unsent // as it was queued, but for N
+	conv   *conversation
 
 	done chan struct{}
 	sent Sent  // set before done is closed
@@ -26,11 +28,12 @@ type Pending struct {
 	transmitted bool // written to any connection, ever
 	copies      int  // written, and not answered in a way that says "not stored"
 	lastCopy    time.Time
-	floor       int64 // the server had everything up to here when it was first written
-	alone       bool  // no other was under way before it when it was last written
+	floor       int64  // the server had everything up to here when it was first written
+	alone       bool   // no other was under way before it when it was last written
+	delayed     *Error // the last refusal that may pass
 }
 
-// Wait waits for the message to be stored, or to be refused.
+// Wait waits for the entry to be stored, or to be refused.
 func (p *Pending) Wait(ctx context.Context) (Sent, error) {
 	select {
 	case <-p.done:
@@ -46,8 +49,30 @@ func (p *Pending) Done() <-chan struct{} { return p.done }
 // To returns the recipient.
 func (p *Pending) To() string { return p.peer }
 
-// Text returns the text.
-func (p *Pending) Text() string { return p.text }
+// Kind returns what it is: KindText, KindEdit, KindUnsend or KindReaction.
+func (p *Pending) Kind() string {
+	if p.entry.Kind == "" {
+		return KindText
+	}
+	return p.entry.Kind
+}
+
+// Text returns the text, of a text or an edit.
+func (p *Pending) Text() string { return p.entry.Text }
+
+// Target returns the Seq of the text that an edit, unsend or reaction is about.
+func (p *Pending) Target() int64 { return p.entry.Target }
+
+// Delay says why it is not stored yet, if the server said so: ErrRateLimited, for one, with the time
+// to wait. It is sent again by itself.
+func (p *Pending) Delay() error {
+	p.client.mu.Lock()
+	defer p.client.mu.Unlock()
+	if p.delayed == nil {
+		return nil
+	}
+	return p.delayed
+}
 
 func (p *Pending) resolve(s Sent, err error) {
 	select {
@@ -76,14 +101,40 @@ func (c *Client) Send(ctx context.Context, to, text string, options ...Option) (
 	return p.Wait(ctx)
 }
 
-// Enqueue queues a text to a user. Messages to one user are sent in the order in which they were
-// queued; at most MaxInFlight are under way at once. The error is about the arguments, or ErrClosed.
+// Enqueue queues a text to a user. What is queued to one user is sent in that order, edits, unsends
+// and reactions included; at most MaxInFlight are under way at once. The error is about the
+// arguments, or ErrClosed.
 func (c *Client) Enqueue(to, text string, options ...Option) (*Pending, error) {
 	u := Unsent{Text: text}
 	for _, option := range options {
 		option(&u)
 	}
-	if err := c.checkArguments(to, &u); err != nil {
+	return c.enqueue(to, u)
+}
+
+// Edit gives the user's own text at seq a new text. The entry is queued as Enqueue does; other
+// errors than those of the arguments come from Wait: ErrNotFound if the text was unsent or is no
+// longer kept, ErrForbidden if somebody else wrote it, ErrBadRequest if there is no text at seq.
+func (c *Client) Edit(peer string, seq int64, text string) (*Pending, error) {
+	return c.enqueue(peer, Unsent{Kind: KindEdit, Target: seq, Text: text})
+}
+
+// Unsend takes the user's own text at seq away, from storage too. Errors: as of Edit.
+func (c *Client) Unsend(peer string, seq int64) (*Pending, error) {
+	return c.enqueue(peer, Unsent{Kind: KindUnsend, Target: seq})
+}
+
+// React puts an emoji on the text at seq, of either user, in the place of the user's earlier one; ""
+// takes it back. Errors: as of Edit, but anybody's text will do.
+func (c *Client) React(peer string, seq int64, emoji string) (*Pending, error) {
+	return c.enqueue(peer, Unsent{Kind: KindReaction, Target: seq, Emoji: emoji})
+}
+
+func (c *Client) enqueue(to string, u Unsent) (*Pending, error) {
+	if err := c.checkPeer("to", to); err != nil {
+		return nil, err
+	}
+	if err := u.check(); err != nil {
 		return nil, err
 	}
 	c.mu.Lock()
@@ -91,39 +142,61 @@ func (c *Client) Enqueue(to, text string, options ...Option) (*Pending, error) {
 	if c.ended {
 		return nil, ErrClosed
 	}
-	v := c.conv(string(chat.Between(chat.User(c.cfg.User), chat.User(to))))
+	v := c.conv(c.between(to))
 	u.N = v.nextN
 	v.nextN++
 	p := c.newPending(v, u)
 	v.pending = append(v.pending, p)
+	if u.Kind == "" {
+		v.typedAt = time.Time{} // a message ends it at the peer's
+	}
 	c.change(v, true)
 	c.makeReady(v)
 	c.poke()
 	return p, nil
 }
 
-func (c *Client) newPending(v *conversation, u Unsent) *Pending {
-	return &Pending{unsent: u, peer: v.peer, text: u.Text, conv: v, done: make(chan struct{})}
+// between is the id of the conversation with a peer.
+func (c *Client) between(peer string) string {
+	return string(chat.Between(chat.User(c.cfg.User), chat.User(peer)))
 }
 
-// checkArguments refuses what the server would: in the middle of a pipeline, a refusal costs time.
-func (c *Client) checkArguments(to string, u *Unsent) error {
-	bad := func(field, format string, args ...any) error {
-		return &Error{Code: string(chat.BadRequest), Field: field, Message: fmt.Sprintf(format, args...)}
-	}
-	switch _, err := chat.ParseUser(to); {
+func (c *Client) newPending(v *conversation, u Unsent) *Pending {
+	return &Pending{client: c, unsent: u, peer: v.peer, entry: u, conv: v, done: make(chan struct{})}
+}
+
+func badArgument(field, format string, args ...any) error {
+	return &Error{Code: string(chat.BadRequest), Field: field, Message: fmt.Sprintf(format, args...)}
+}
+
+// checkPeer refuses what cannot be the other user of a conversation.
+func (c *Client) checkPeer(field, peer string) error {
+	switch _, err := chat.ParseUser(peer); {
 	case err != nil:
-		return bad("to", "%v", err)
-	case to == c.cfg.User:
-		return bad("to", "a conversation is between two different users: %q is yourself", to)
-	case u.Text == "":
-		return bad("text", "the text is empty")
+		return badArgument(field, "%v", err)
+	case peer == c.cfg.User:
+		return badArgument(field, "a conversation is between two different users: %q is yourself", peer)
+	}
+	return nil
+}
+
+// check refuses what the server would: in the middle of a pipeline, a refusal costs time.
+func (u *Unsent) check() error {
+	switch {
+	case u.Kind != "" && u.Target < 1:
+		return badArgument("target", "there is no message %d", u.Target)
+	case (u.Kind == "" || u.Kind == KindEdit) && u.Text == "":
+		return badArgument("text", "the text is empty")
 	case len(u.Text) > MaxTextBytes:
 		return &Error{Code: string(chat.TooLarge), Field: "text", Message: fmt.Sprintf("the text has %d bytes; at most %d are allowed", len(u.Text), MaxTextBytes)}
 	case !utf8.ValidString(u.Text):
-		return bad("text", "the text is not valid UTF-8")
+		return badArgument("text", "the text is not valid UTF-8")
+	case len(u.Emoji) > MaxEmoji:
+		return badArgument("emoji", "the emoji has %d bytes; at most %d are allowed", len(u.Emoji), MaxEmoji)
+	case !utf8.ValidString(u.Emoji):
+		return badArgument("emoji", "the emoji is not valid UTF-8")
 	case u.ReplyTo < 0:
-		return bad("reply_to", "there is no message %d", u.ReplyTo)
+		return badArgument("reply_to", "there is no message %d", u.ReplyTo)
 	}
 	return nil
 }

@@ -38,6 +38,10 @@ func (c *Client) load() error {
 				c.refusedBy(p, ErrClosed)
 			}
 		}
+		if v.due.advance(Mark{s.Delivered, s.Read}) {
+			v.unread.readTo(s.Read)
+			c.ackSoon(v)
+		}
 		v.nextN = max(1, s.NextN)
 		if len(s.Unsent) > 0 {
 			v.nextN = max(v.nextN, s.Unsent[len(s.Unsent)-1].N+1)
@@ -79,6 +83,9 @@ func (c *Client) pendingChange(now time.Time, all bool) (_ Change, ok bool) {
 		s := SavedConversation{Cursor: v.shown, NextN: v.nextN}
 		if !v.placed {
 			s.Cursor = -1
+		}
+		if v.due != v.acked {
+			s.Delivered, s.Read = v.due.Delivered, v.due.Read
 		}
 		for _, p := range v.pending {
 			if p.refused {

@@ -65,7 +65,7 @@ func (c *Client) tickPing(now time.Time) time.Time {
 	c.pinged = now
 	c.ping = &request{
 		kind: requestPing,
-		make: func(ref string) any { return pingRequest{Action: wire.ActionPing, Ref: ref} },
+		make: func(ref string) any { return plainRequest{Action: wire.ActionPing, Ref: ref} },
 		done: func(f *frame, err error) {
 			if err != nil {
 				// Refused, or disconnected: the pong's deadline or the next connection go on.

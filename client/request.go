@@ -12,7 +12,7 @@ import (
 type request struct {
 	kind    requestKind
 	ref     string
-	conv    *conversation        // of requestFetch
+	conv    *conversation        // that it is about, if it is about one
 	make    func(ref string) any // the frame
 	done    func(*frame, error)  // called once, under Client.mu
 	flying  bool                 // written to the current connection, and not answered
@@ -28,6 +28,8 @@ const (
 	requestFetch                    // ends with the connection; the next sync knows what is missing
 	requestSync                     // ends with the connection
 	requestPing                     // ends with the connection
+	requestState                    // ends with the connection, and is made anew on the next one
+	requestOnce                     // ends with the connection, or with a passing fault
 )
 
 // overdueAnswer is when an answer is so late that none can come: API Gateway gives an integration
@@ -89,6 +91,11 @@ func (c *Client) refuse(r *request, f *frame, now time.Time) {
 func (c *Client) retry(r *request, atLeast time.Duration, now time.Time) {
 	if !r.retryAt.IsZero() || r.kind == requestPing {
 		return // a ping that is not answered in time ends the connection
+	}
+	if r.kind == requestOnce {
+		c.drop(r)
+		r.done(nil, errDisconnected)
+		return
 	}
 	r.flying = false
 	r.retryAt = now.Add(max(atLeast, c.jitter(100*time.Millisecond, 10*time.Second, r.tries)))

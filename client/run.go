@@ -31,7 +31,7 @@ func (c *Client) jitter(first, most time.Duration, failures int) time.Duration {
 }
 
 // Run connects, syncs, and stays connected until ctx ends, Close is called (nil), or there is no
-// use in going on: ErrReplaced, ErrUnauthorized, ErrRefused, or what the State or the token source
+// use in going on: ErrReplaced, ErrSignedOut, ErrUnauthorized, ErrRefused, or what the State or the token source
 // said. It may be called once. When it returns, no function of Config is called any more.
 //
 // Two goroutines serve an idle client: this one, and the reader of the connection.
@@ -145,6 +145,9 @@ func (c *Client) tick(now time.Time) time.Time {
 	next = earlier(next, c.tickRequests(now))
 	next = earlier(next, c.tickSends(now))
 	next = earlier(next, c.tickRenew(now))
+	next = earlier(next, c.tickAcks(now))
+	next = earlier(next, c.tickTyping(now))
+	c.tickWatch()
 	next = earlier(next, c.tickLinks(now))
 	if len(c.gaps) > 0 {
 		next = earlier(next, c.gaps[0].due)
@@ -268,5 +271,9 @@ func (c *Client) abandon() {
 			p.resolve(Sent{}, ErrClosed)
 		}
 	}
+	for _, done := range c.watch.waiting {
+		done <- ErrClosed
+	}
+	c.watch.waiting = nil
 	c.endPing(ErrClosed)
 }

@@ -345,14 +345,15 @@ func (s *server) start(changes ...func(*client.Config)) *user {
 	s.t.Helper()
 	u := &user{t: s.t, messages: make(chan client.Message, 10000), statuses: make(chan client.Status, 1000), ran: make(chan error, 1)}
 	cfg := client.Config{
-		URL:       "ws://duet.test/prod",
-		User:      "alice",
-		Tokens:    client.StaticToken("token", time.Time{}),
-		OnMessage: func(m client.Message) { u.messages <- m },
-		OnStatus:  func(st client.Status) { u.statuses <- st },
-		Window:    client.MaxInFlight,
-		Rand:      func() float64 { return 0.5 },
-		NewDevice: s.newDevice,
+		URL:         "ws://duet.test/prod",
+		User:        "alice",
+		Tokens:      client.StaticToken("token", time.Time{}),
+		OnMessage:   func(m client.Message) { u.messages <- m },
+		OnStatus:    func(st client.Status) { u.statuses <- st },
+		Window:      client.MaxInFlight,
+		NoDelivered: true, // tests of receipts let them be
+		Rand:        func() float64 { return 0.5 },
+		NewDevice:   s.newDevice,
 		HTTPClient: &http.Client{Transport: &http.Transport{
 			DialContext: s.network.dial, DisableKeepAlives: true,
 		}},

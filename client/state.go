@@ -34,13 +34,20 @@ type SavedConversation struct {
 	Cursor int64    `json:"cursor"`           // everything up to here was shown; -1: not known yet
 	NextN  int64    `json:"next_n"`           // the device's next number here
 	Unsent []Unsent `json:"unsent,omitempty"` // not acknowledged yet, by N
+
+	// Delivered and Read are receipts that the server has not confirmed yet; 0: there is none.
+	Delivered int64 `json:"delivered,omitempty"`
+	Read      int64 `json:"read,omitempty"`
 }
 
-// Unsent is a message that is not acknowledged yet.
+// Unsent is an entry that is not acknowledged yet.
 type Unsent struct {
 	N       int64  `json:"n"`
+	Kind    string `json:"kind,omitempty"` // KindEdit, KindUnsend, KindReaction; "": KindText
 	Text    string `json:"text,omitempty"`
 	ReplyTo int64  `json:"reply_to,omitempty"`
+	Target  int64  `json:"target,omitempty"` // seq of the text that an edit, unsend or reaction is about
+	Emoji   string `json:"emoji,omitempty"`
 	// Unsure is set when it may have been stored in an earlier epoch, under another number.
 	Unsure bool `json:"unsure,omitempty"`
 	// Refused is set when the server refused it: only its number is kept, until it is free.

@@ -9,6 +9,7 @@ import (
 // syncing is a sync under way: all its pages.
 type syncing struct {
 	since   string
+	full    bool // it lists every conversation
 	cursors map[string]int64
 	pages   int
 	again   bool // something happened meanwhile: sync once more
@@ -26,7 +27,8 @@ func (c *Client) startSync() {
 		c.sync.again = true
 		return
 	}
-	c.sync = &syncing{since: c.since, cursors: c.cursors()}
+	cursors := c.cursors()
+	c.sync = &syncing{since: c.since, cursors: cursors, full: c.since == "" && len(cursors) == 0}
 	c.askSync()
 }
 
@@ -92,6 +94,7 @@ func (c *Client) synced(f *frame, err error) {
 		return
 	}
 	c.sync = nil
+	c.listedAll = c.listedAll || s.full
 	c.finishSync(f.Since, now)
 	if s.again || s.pages > 1 {
 		// What was missed between two pages counts as told by the second one: ask once more.
@@ -101,7 +104,7 @@ func (c *Client) synced(f *frame, err error) {
 
 // summed takes a conversation's summary: what is missing of it is fetched.
 func (c *Client) summed(w *wire.Summary) {
-	v := c.conv(w.Conversation)
+	v := c.list(w)
 	if !v.placed {
 		first := w.LastSeq - w.Unread
 		if c.cfg.FromBeginning || c.listed {
@@ -116,7 +119,7 @@ func (c *Client) summed(w *wire.Summary) {
 	}
 	c.want(v)
 	if c.cfg.OnConversation != nil {
-		conversation := conversationFrom(w, c.cfg.User)
+		conversation := v.summary()
 		c.emit(event{kind: eventConversation, conversation: &conversation})
 	}
 }
@@ -165,6 +168,10 @@ func (c *Client) startOver(epoch string, now time.Time) {
 	c.convs = make(map[string]*conversation)
 	c.gaps, c.starved, c.fetchQueue, c.fetching = nil, nil, nil, 0
 	c.ready, c.pausing, c.holes, c.changed = nil, nil, nil, nil
+	for _, v := range c.typers {
+		c.tellTyping(v, false)
+	}
+	c.acks, c.typers, c.listedAll = nil, nil, false
 	c.reset, c.mustSave = true, true
 	c.sync = nil
 	c.dropMessages()
@@ -176,6 +183,11 @@ func (c *Client) startOver(epoch string, now time.Time) {
 		for _, p := range o.pending {
 			p.unsent.Unsure = p.unsent.Unsure || p.transmitted
 			p.conv = v
+			if p.unsent.Kind != "" && !p.refused {
+				// What it is about is another text now, or none.
+				p.refused = true
+				p.resolve(Sent{}, ErrNewEpoch)
+			}
 		}
 		v.pending = o.pending
 		c.renumber(v, 0)

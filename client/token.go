@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -11,7 +12,8 @@ import (
 // TokenSource gives the access token to connect with. It may be used concurrently.
 //
 // A source that also has the method Invalidate(access string) is told of a token that the server
-// refused, and asked again once.
+// refused, and asked again once. Of one with the method Forget() the client asks nothing more once
+// the session was signed out.
 type TokenSource interface {
 	// Token returns an access token that is good now, and when it expires (zero: not known). A clock
 	// that is wrong does no harm: what the server says counts more.
@@ -55,6 +57,8 @@ type refreshingSource struct {
 	mu     sync.Mutex // guards what follows
 	tokens Tokens
 	began  time.Time
+
+	forgotten bool
 }
 
 // Token implements TokenSource. However many ask, one refresh is under way.
@@ -85,14 +89,21 @@ func (s *refreshingSource) Token(ctx context.Context) (string, time.Time, error)
 
 func (s *refreshingSource) refresh(ctx context.Context) (Tokens, error) {
 	s.mu.Lock()
-	old := s.tokens.Refresh
+	old, forgotten := s.tokens.Refresh, s.forgotten
 	s.mu.Unlock()
+	if forgotten {
+		return Tokens{}, fmt.Errorf("%w: signed out", ErrBadCredentials)
+	}
 	began := time.Now()
 	t, err := s.accounts.Refresh(ctx, old)
 	if err != nil {
 		return Tokens{}, err
 	}
 	s.mu.Lock()
+	if s.forgotten {
+		s.mu.Unlock()
+		return Tokens{}, fmt.Errorf("%w: signed out", ErrBadCredentials)
+	}
 	s.tokens, s.began = t, began
 	s.mu.Unlock()
 	if s.onRefresh != nil {
@@ -116,4 +127,11 @@ func (s *refreshingSource) Invalidate(access string) {
 	if s.tokens.Access == access {
 		s.tokens.Access = ""
 	}
+}
+
+// Forget drops the tokens: the session is over. Token fails with ErrBadCredentials from now on.
+func (s *refreshingSource) Forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tokens, s.forgotten = Tokens{}, true
 }

@@ -61,7 +61,7 @@ func (a *app) crowd(ctx context.Context, d vault.Deployment, n int) ([]client.Co
 			if err != nil {
 				return fmt.Errorf("%s: %w", user, err)
 			}
-			configs[i] = client.Config{URL: d.Endpoint.WebSocketURL, User: user, Tokens: accounts.Source(tokens, nil)}
+			configs[i] = client.Config{URL: d.Endpoint.WebSocketURL, User: user, Tokens: accounts.Source(tokens, nil), NoDelivered: true}
 			mu.Lock()
 			defer mu.Unlock()
 			saved.Refresh[user] = tokens.Refresh
