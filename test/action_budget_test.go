@@ -43,20 +43,12 @@ func TestBudgetsOfActions(t *testing.T) {
 		{"sync with one conversation changed", 6.5, 0, 1, 0, func(s *stage, _ int) {
 			_, f := s.a.sync(map[string]int64{s.c: s.seq}, s.since)
 			s.since = f.Since
-		}, ""},
+		}, "SyncFunction"},
 	} {
 		t.Run(test.action, func(t *testing.T) {
 			t.Parallel()
 			s := newStage(t)
 			before := s.d.usage(t)
-			share := func(u usage, of string) (sum float64) {
-				for metric, units := range u["dynamodb_by_function"][test.of] {
-					if strings.HasPrefix(metric, of+".") {
-						sum += units
-					}
-				}
-				return sum
-			}
 			for i := range rounds {
 				test.do(s, i)
 			}
@@ -75,8 +67,8 @@ func TestBudgetsOfActions(t *testing.T) {
 			}
 			if test.of != "" { // what the others do is not counted
 				rows = []row{
-					{"read units", share(u, "read_units") / rounds, test.reads},
-					{"write units", share(u, "write_units") / rounds, test.writes},
+					{"read units", u.by("read_units", test.of) / rounds, test.reads},
+					{"write units", u.by("write_units", test.of) / rounds, test.writes},
 					{"invocations", u["lambda"][test.of]["invocations"] / rounds, test.invocations},
 				}
 			}
@@ -116,24 +108,9 @@ func newStage(t testing.TB) *stage {
 	s.b.must("acked", ack(s.c, 0, 40))
 	_, f := s.a.sync(nil, "")
 	s.since = f.Since
-	for _, u := range []*user{s.alice, s.bob} {
-		s.online(u)
-	}
-	s.d.settle(t, func(u usage) bool {
-		return u["lambda"]["ArrivalFunction"]["invocations"] >= 1 && u.sum("apigateway", "posts_out") >= 42
-	})
+	d.shown(t, s.alice, s.bob)
+	d.settle(t, func(u usage) bool { return u.sum("apigateway", "posts_out") >= 42 })
 	return s
-}
-
-// online waits until a user's presence has been noted, which is counted with the connection.
-func (s *stage) online(u *user) {
-	s.t.Helper()
-	s.d.settle(s.t, func(usage) bool {
-		row := s.d.dynamodb(s.t, "GetItem", map[string]any{
-			"TableName": s.d.outputs["UsersTable"], "ConsistentRead": true, "Key": map[string]any{"user": map[string]string{"S": u.name}},
-		})
-		return strings.Contains(string(row), "online_until")
-	})
 }
 
 // entry appends something of alice's.

@@ -27,12 +27,35 @@ func (d *target) settle(t testing.TB, enough func(usage) bool) usage {
 	}
 }
 
+// shown waits until all work of users having come online is done and metered. Each of them must have
+// been offline before, on a deployment of the test's own.
+func (d *target) shown(t testing.TB, users ...*user) {
+	t.Helper()
+	d.settle(t, func(u usage) bool {
+		return u["dynamodb"][d.outputs["WatchersTable"]]["requests.Query"] >= float64(len(users)) &&
+			u["lambda"]["ArrivalFunction"]["invocations"] == u["event_source_mapping"]["ArrivalMapping"]["batches"]
+	})
+}
+
+// by adds up what functions have taken of all tables, by a metric.
+func (u usage) by(metric string, functions ...string) (sum float64) {
+	for _, function := range functions {
+		for name, units := range u["dynamodb_by_function"][function] {
+			if strings.HasPrefix(name, metric+".") {
+				sum += units
+			}
+		}
+	}
+	return sum
+}
+
 // guarantees.md, Budgets: 700 bytes of text, one device on each side, warm, steady state.
 func TestBudgets(t *testing.T) {
 	t.Parallel()
 	d := localTarget(t, "reads /_local/usage")
 	alice, bob := d.user(t, "alice"), d.user(t, "bob")
 	a, b := alice.connect(t, "laptop"), bob.connect(t, "laptop")
+	d.shown(t, alice, bob)
 	text := strings.Repeat("x", 700)
 	seq := int64(0)
 	// One message from each side, with the guess that a device has that saw all before.
@@ -50,7 +73,7 @@ func TestBudgets(t *testing.T) {
 	delivered := func(messages int) func(usage) bool {
 		return func(u usage) bool {
 			return u.sum("apigateway", "posts_out") == float64(messages) &&
-				u["dynamodb"][d.outputs["ConnectionsTable"]]["requests.Query"] >= 2
+				u["dynamodb_by_function"]["DeliverFunction"]["requests."+d.outputs["ConnectionsTable"]] >= 2
 		}
 	}
 	for n := int64(1); n <= warm; n++ {
@@ -135,7 +158,9 @@ func TestBudgetOfALostRace(t *testing.T) {
 func TestBudgetOfAPing(t *testing.T) {
 	t.Parallel()
 	d := localTarget(t, "reads /_local/usage")
-	c := d.user(t, "alice").connect(t, "laptop")
+	alice := d.user(t, "alice")
+	c := alice.connect(t, "laptop")
+	d.shown(t, alice)
 	c.must("pong", map[string]any{"action": "ping"})
 	before := d.usage(t)
 	const pings = 20
@@ -173,7 +198,8 @@ func (d *target) hangUp(t testing.TB, connections ...*conn) {
 	d.settle(t, func(u usage) bool { return forgotten(u) == before+float64(len(connections)) })
 }
 
-// perMessage measures what a message costs between two users, with guesses as devices have them.
+// perMessage measures what a message costs between two users, with guesses as devices have them. What the
+// functions of presence take is not counted: the users have come online just now.
 func (d *target) perMessage(t testing.TB, from, to *user) string {
 	t.Helper()
 	c, receiver := from.connect(t, "cost"), to.connect(t, "cost")
@@ -181,7 +207,7 @@ func (d *target) perMessage(t testing.TB, from, to *user) string {
 	already := receiver.user.with(from)
 	first := c.log(already, 0)
 	queries := func(u usage) float64 {
-		return u["dynamodb"][d.outputs["ConnectionsTable"]]["requests.Query"]
+		return u["dynamodb_by_function"]["DeliverFunction"]["requests."+d.outputs["ConnectionsTable"]]
 	}
 	start := d.usage(t)
 	n := int64(0)
@@ -203,6 +229,6 @@ func (d *target) perMessage(t testing.TB, from, to *user) string {
 	u := send(messages).since(before)
 	d.hangUp(t, c, receiver)
 	return fmt.Sprintf("%g write units, %g read units, %g invocations of send, %g posts",
-		u.sum("dynamodb", "write_units")/messages, u.sum("dynamodb", "read_units")/messages,
+		u.by("write_units", "SendFunction", "DeliverFunction")/messages, u.by("read_units", "SendFunction", "DeliverFunction")/messages,
 		u["lambda"]["SendFunction"]["invocations"]/messages, u.sum("apigateway", "posts_out")/messages)
 }
