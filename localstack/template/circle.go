@@ -42,6 +42,23 @@ func (r *reader) readDependsOn(res *resource, declared []string) error {
 	return nil
 }
 
+// neededBy are the resources that are made before one is, itself included.
+func (r *reader) neededBy(res *resource) map[string]bool {
+	before := map[string]bool{}
+	var visit func(*resource)
+	visit = func(res *resource) {
+		if res == nil || before[res.id] {
+			return
+		}
+		before[res.id] = true
+		for other := range res.needs {
+			visit(r.scope.resources[other])
+		}
+	}
+	visit(res)
+	return before
+}
+
 // checkCircles refuses resources of which each needs another one first, as CloudFormation does.
 func (r *reader) checkCircles() error {
 	done := map[string]bool{}

@@ -32,7 +32,9 @@ type resource struct {
 	properties *node
 	ref        string
 	attributes map[string]string
-	named      naming
+	// parts are what SAM makes beside it, by their names after a dot, as in !Ref Function.Alias.
+	parts map[string]string
+	named naming
 	// needs are the resources that this one refers to, each with a place where it does.
 	needs map[string]*node
 }
@@ -231,6 +233,15 @@ func (s *scope) ref(at *node, name string) (string, error) {
 		}
 		return *v.scalar, nil
 	}
+	if id, part, ok := strings.Cut(name, "."); ok && s.resources[id] != nil {
+		r, err := s.resource(at, id)
+		if err != nil {
+			return "", err
+		}
+		if v, ok := r.parts[part]; ok {
+			return v, nil
+		}
+	}
 	r, err := s.resource(at, name)
 	if err != nil {
 		return "", err
@@ -245,6 +256,9 @@ func (s *scope) attribute(at *node, name string) (string, error) {
 		return "", err
 	}
 	v, ok := r.attributes[attribute]
+	if !ok {
+		v, ok = r.parts[attribute]
+	}
 	if !ok {
 		return "", at.fail("the local cloud does not know the attribute %s of %s (%s)", attribute, id, r.kind)
 	}

@@ -147,7 +147,7 @@ func (r *reader) readRuntime(res *resource, p *node) error {
 	case !known:
 		return at.fail("the function %s has the runtime %s: the local cloud runs Go functions only, of the runtimes provided.al2023, provided.al2 and go1.x", res.id, runtime)
 	case why != "":
-		r.stack.Warnings = append(r.stack.Warnings, fmt.Sprintf("%s:%d: the function %s is run as one of provided.al2023: %s", at.file, at.line, res.id, why))
+		r.warn(at, "the function %s is run as one of provided.al2023: %s", res.id, why)
 	}
 	return nil
 }

@@ -34,8 +34,13 @@ func (r *reader) nameNow(res *resource) (err error) {
 		}
 		res.attributes["Arn"] = arn("lambda", "function:"+res.ref)
 		if res.kind == "AWS::Serverless::Function" {
+			if err := r.nameAlias(res); err != nil {
+				return err
+			}
 			return r.nameRole(res)
 		}
+	case versionKind, aliasKind:
+		return r.nameVersion(res)
 	case roleKind:
 		return r.nameIAM(res, "RoleName", "role")
 	case managedPolicyKind:
@@ -84,8 +89,10 @@ func (r *reader) nameNow(res *resource) (err error) {
 		}
 		res.ref = fmt.Sprintf("https://sqs.%s.%s/%s/%s", r.Region, urlSuffix, r.Account, name)
 		res.attributes = map[string]string{"Arn": arn("sqs", name), "QueueName": name, "QueueUrl": res.ref}
-	case "AWS::Logs::LogGroup":
-		res.attributes["Arn"] = arn("logs", "log-group:"+id)
+	default:
+		if d, ok := deployedOnly[res.kind]; ok {
+			return r.nameDeployedOnly(res, d)
+		}
 	}
 	return nil
 }

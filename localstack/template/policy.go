@@ -1,6 +1,7 @@
 package template
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/duet-chat/duet/localstack/iam"
@@ -175,15 +176,21 @@ func conditions(n *node) (all []iam.Condition, err error) {
 // managedPolicies are AWS's that stacks like these name, with what they allow of what the local cloud
 // serves. Source: AWS managed policy reference guide.
 var managedPolicies = map[string][]iam.Statement{
-	"service-role/AWSLambdaBasicExecutionRole":     nil, // logs
-	"service-role/AWSLambdaVPCAccessExecutionRole": nil, // logs, and interfaces of a network that is not here
-	"AWSXRayDaemonWriteAccess":                     nil,
-	"AWSXrayWriteOnlyAccess":                       nil,
-	"CloudWatchLogsFullAccess":                     nil,
-	"service-role/AWSLambdaDynamoDBExecutionRole":  readStreams,
-	"service-role/AWSLambdaSQSQueueExecutionRole":  {{Actions: []string{"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}, Resources: everything}},
-	"service-role/AWSLambdaRole":                   {{Actions: []string{"lambda:InvokeFunction"}, Resources: everything}},
-	"AmazonDynamoDBFullAccess":                     {{Actions: []string{"dynamodb:*"}, Resources: everything}},
+	"service-role/AWSLambdaBasicExecutionRole":          nil, // logs
+	"service-role/AWSLambdaVPCAccessExecutionRole":      nil, // logs, and interfaces of a network that is not here
+	"service-role/AmazonAPIGatewayPushToCloudWatchLogs": nil, // of the gateway's own role
+	"CloudWatchLambdaInsightsExecutionRolePolicy":       nil,
+	"CloudWatchFullAccess":                              nil,
+	"AmazonSNSFullAccess":                               nil,
+	"AmazonSSMReadOnlyAccess":                           nil,
+	"AWSXRayDaemonWriteAccess":                          nil,
+	"AWSXrayWriteOnlyAccess":                            nil,
+	"CloudWatchLogsFullAccess":                          nil,
+	"service-role/AWSLambdaDynamoDBExecutionRole":       readStreams,
+	"service-role/AWSLambdaSQSQueueExecutionRole":       {{Actions: []string{"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}, Resources: everything}},
+	"AWSLambda_FullAccess":                              {{Actions: []string{"lambda:*"}, Resources: everything}},
+	"service-role/AWSLambdaRole":                        {{Actions: []string{"lambda:InvokeFunction"}, Resources: everything}},
+	"AmazonDynamoDBFullAccess":                          {{Actions: []string{"dynamodb:*"}, Resources: everything}},
 	"AmazonDynamoDBReadOnlyAccess": {{
 		Actions: []string{
 			"dynamodb:BatchGetItem", "dynamodb:Describe*", "dynamodb:GetItem", "dynamodb:GetRecords", "dynamodb:GetShardIterator",
@@ -242,7 +249,17 @@ var samPolicies = map[string]samPolicy{
 		"sqs:ChangeMessageVisibility", "sqs:ChangeMessageVisibilityBatch", "sqs:DeleteMessage", "sqs:DeleteMessageBatch",
 		"sqs:GetQueueAttributes", "sqs:ReceiveMessage",
 	}, []string{"sqs:%region:%account:%s"}},
-	"LambdaInvokePolicy": {"FunctionName", []string{"lambda:InvokeFunction"}, []string{"lambda:%region:%account:function:%s*"}},
+	"DynamoDBReconfigurePolicy": {"TableName", []string{"dynamodb:UpdateTable"}, []string{"dynamodb:%region:%account:table/%s"}},
+	"LambdaInvokePolicy":        {"FunctionName", []string{"lambda:InvokeFunction"}, []string{"lambda:%region:%account:function:%s*"}},
+}
+
+// idlePolicies are SAM's policy templates that allow nothing of what the local cloud serves.
+var idlePolicies = []string{
+	"AWSSecretsManagerGetSecretValuePolicy", "CloudWatchDescribeAlarmHistoryPolicy", "CloudWatchDashboardPolicy", "CloudWatchPutMetricPolicy",
+	"EventBridgePutEventsPolicy", "FilterLogEventsPolicy", "KMSDecryptPolicy", "KMSEncryptPolicy", "S3CrudPolicy", "S3FullAccessPolicy",
+	"S3ReadPolicy", "S3WritePolicy", "SESBulkTemplatedCrudPolicy", "SESCrudPolicy", "SESEmailTemplateCrudPolicy", "SESSendBouncePolicy",
+	"SNSCrudPolicy", "SNSPublishMessagePolicy", "SSMParameterReadPolicy", "SSMParameterWithSlashPrefixReadPolicy", "StepFunctionsExecutionPolicy",
+	"VPCAccessPolicy",
 }
 
 // policyTemplate is what one of SAM's policy templates allows.
@@ -251,6 +268,9 @@ func (r *reader) policyTemplate(policy *node) ([]iam.Statement, error) {
 		return nil, policy.fail("a policy must have a Statement, or be one of SAM's policy templates")
 	}
 	name := policy.keys[0]
+	if slices.Contains(idlePolicies, name) {
+		return nil, nil
+	}
 	known, ok := samPolicies[name]
 	if !ok {
 		return nil, policy.fail("the local cloud does not know SAM's policy template %s: write out what the function may do", name)

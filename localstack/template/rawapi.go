@@ -42,7 +42,10 @@ func (r *reader) readRawAPI(res *resource, p *node) error {
 			return err
 		}
 	}
-	if err := readThrottles(stage, api); err != nil {
+	if err := readThrottles(stage.p, api); err != nil {
+		return err
+	}
+	if err := r.warnOfUndeployed(stage, routes); err != nil {
 		return err
 	}
 	r.stack.API = api
@@ -89,15 +92,15 @@ func (r *reader) readRawPart(res *resource, p *node) error {
 	return nil
 }
 
-// readStage finds the one stage, which is a resource or is made by a deployment, and gives its properties.
-func (r *reader) readStage(res *resource, api *gateway.API) (*node, error) {
+// readStage finds the one stage, which is a resource or is made by a deployment.
+func (r *reader) readStage(res *resource, api *gateway.API) (stage part, err error) {
 	stages, err := r.partsOf(res, stageKind)
 	if err != nil {
-		return nil, err
+		return stage, err
 	}
 	deployments, err := r.partsOf(res, deploymentKind)
 	if err != nil {
-		return nil, err
+		return stage, err
 	}
 	for _, deployment := range deployments {
 		if deployment.p.at("StageName") != nil {
@@ -106,19 +109,54 @@ func (r *reader) readStage(res *resource, api *gateway.API) (*node, error) {
 	}
 	switch {
 	case len(stages) == 0:
-		return nil, res.node.fail("%s has no stage, so that nobody could connect: give it an %s", res.id, stageKind)
+		return stage, res.node.fail("%s has no stage, so that nobody could connect: give it an %s", res.id, stageKind)
 	case len(stages) > 1:
-		return nil, stages[1].node.fail("the local cloud runs one stage, and %s is there already: take one out, by a Condition perhaps", stages[0].id)
+		return stage, stages[1].node.fail("the local cloud runs one stage, and %s is there already: take one out, by a Condition perhaps", stages[0].id)
 	}
-	stage := stages[0].p
-	if v := stage.at("StageVariables"); v != nil && len(v.keys) > 0 {
-		return nil, v.fail("the local cloud passes no StageVariables on: use the functions' Environment")
+	stage = stages[0]
+	if v := stage.p.at("StageVariables"); v != nil && len(v.keys) > 0 {
+		return stage, v.fail("the local cloud passes no StageVariables on: use the functions' Environment")
 	}
-	if _, err := stage.need("StageName"); err != nil {
-		return nil, err
+	if _, err := stage.p.need("StageName"); err != nil {
+		return stage, err
 	}
-	api.Stage, err = stage.stageName("")
+	api.Stage, err = stage.p.stageName("")
 	return stage, err
+}
+
+// warnOfUndeployed tells of what the local cloud runs and AWS would not: a stage has the routes that
+// there were when its deployment was made, or all if it deploys by itself.
+// Source: API Gateway developer guide, "Deploy WebSocket APIs in API Gateway".
+func (r *reader) warnOfUndeployed(stage part, routes []part) error {
+	byItself, err := stage.p.boolean("AutoDeploy", false)
+	if err != nil || byItself {
+		return err
+	}
+	deployment := stage.resource // a deployment can make its stage
+	if stage.kind == stageKind {
+		id, err := stage.p.str("DeploymentId", "")
+		if err != nil {
+			return err
+		}
+		if id == "" {
+			r.warn(stage.node, "the stage %s has neither a DeploymentId nor AutoDeploy: on AWS nothing is deployed to it", stage.id)
+			return nil
+		}
+		if deployment = r.scope.resources[id]; deployment == nil || deployment.kind != deploymentKind {
+			return stage.p.at("DeploymentId").fail("DeploymentId is %q, which is no deployment of this template", id)
+		}
+	}
+	after := r.neededBy(deployment)
+	var forgotten []string
+	for _, route := range routes {
+		if !after[route.id] {
+			forgotten = append(forgotten, route.id)
+		}
+	}
+	if len(forgotten) > 0 {
+		r.warn(deployment.node, "the deployment %s may be made before %s, and then is without: on AWS name all routes in its DependsOn", deployment.id, listed(forgotten))
+	}
+	return nil
 }
 
 func (r *reader) readRawRoute(route part, api *gateway.API) error {
@@ -169,6 +207,11 @@ func (r *reader) readIntegration(res *resource) (gateway.Route, error) {
 	}
 	if kind != "AWS_PROXY" {
 		return gateway.Route{}, p.at("IntegrationType").fail("the local cloud knows integrations of type AWS_PROXY only, that is with functions, not %s", kind)
+	}
+	for _, name := range []string{"TemplateSelectionExpression", "RequestTemplates"} {
+		if v := p.at(name); v != nil {
+			return gateway.Route{}, v.fail("an integration of type AWS_PROXY passes the whole message on, so that %s has no effect: take it out", name)
+		}
 	}
 	function, err := r.functionOfURI(p, "IntegrationUri")
 	if err != nil {

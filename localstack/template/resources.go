@@ -15,9 +15,6 @@ type kind struct {
 	read       func(*reader, *resource, *node) error
 }
 
-// deployOnly is for resources that have no counterpart on a laptop.
-func deployOnly(*reader, *resource, *node) error { return nil }
-
 var kinds map[string]kind
 
 func init() {
@@ -42,7 +39,7 @@ func init() {
 		), (*reader).readRawPart},
 		integrationKind: {rest, names(
 			"ApiId", "IntegrationType", "IntegrationUri", "IntegrationMethod", "TimeoutInMillis", "Description", "PassthroughBehavior", "PayloadFormatVersion",
-			"ContentHandlingStrategy", "ConnectionType", "CredentialsArn",
+			"ContentHandlingStrategy", "ConnectionType", "CredentialsArn", "TemplateSelectionExpression", "RequestTemplates",
 		), (*reader).readRawPart},
 		authorizerKind: {rest, names(
 			"ApiId", "AuthorizerType", "AuthorizerUri", "IdentitySource", "Name", "AuthorizerCredentialsArn", "AuthorizerResultTtlInSeconds",
@@ -82,18 +79,21 @@ func init() {
 			"UserPoolId", "ClientName", "GenerateSecret", "ExplicitAuthFlows", "AccessTokenValidity", "IdTokenValidity", "RefreshTokenValidity",
 			"EnableTokenRevocation", "PreventUserExistenceErrors",
 		), schema{"TokenValidityUnits": names("AccessToken", "IdToken", "RefreshToken")}), (*reader).readPoolClient},
+		versionKind: {rest, names(
+			"FunctionName", "CodeSha256", "Description", "ProvisionedConcurrencyConfig", "RuntimePolicy",
+		), (*reader).readVersion},
+		aliasKind: {rest, names(
+			"Name", "FunctionName", "FunctionVersion", "Description", "ProvisionedConcurrencyConfig", "RoutingConfig",
+		), (*reader).readVersion},
 		"AWS::Lambda::Permission": {rest, names("Action", "FunctionName", "Principal", "SourceArn", "SourceAccount"), (*reader).readPermission},
 		roleKind: {roles, with(names(
 			"RoleName", "Path", "Description", "MaxSessionDuration", "ManagedPolicyArns", "AssumeRolePolicyDocument", "Tags", "PermissionsBoundary",
 		), schema{"Policies": {"PolicyName": nil, "PolicyDocument": policySchema}}), (*reader).readRole},
-		managedPolicyKind:            {policies, with(names("ManagedPolicyName", "Path", "Description", "Roles"), schema{"PolicyDocument": policySchema}), (*reader).readManagedPolicy},
-		"AWS::IAM::Policy":           {policies, with(names("PolicyName", "Roles"), schema{"PolicyDocument": policySchema}), (*reader).readRolesPolicy},
-		"AWS::Logs::LogGroup":        {rest, names("LogGroupName", "RetentionInDays", "KmsKeyId", "LogGroupClass", "Tags"), deployOnly},
-		"AWS::CloudWatch::Dashboard": {rest, names("DashboardName", "DashboardBody"), deployOnly},
-		"AWS::CloudWatch::Alarm": {rest, names(
-			"AlarmName", "AlarmDescription", "Namespace", "MetricName", "Dimensions", "Statistic", "ExtendedStatistic", "Period", "EvaluationPeriods",
-			"DatapointsToAlarm", "Threshold", "ComparisonOperator", "TreatMissingData", "AlarmActions", "OKActions", "Metrics", "Unit", "Tags",
-		), deployOnly},
+		managedPolicyKind:  {policies, with(names("ManagedPolicyName", "Path", "Description", "Roles"), schema{"PolicyDocument": policySchema}), (*reader).readManagedPolicy},
+		"AWS::IAM::Policy": {policies, with(names("PolicyName", "Roles"), schema{"PolicyDocument": policySchema}), (*reader).readRolesPolicy},
+	}
+	for name, d := range deployedOnly {
+		kinds[name] = kind{rest, d.properties, (*reader).readDeployedOnly}
 	}
 }
 

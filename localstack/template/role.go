@@ -221,7 +221,7 @@ func (r *reader) readRoleOf(function string, res *resource, p *node) error {
 		}
 		at = n
 		if policies := p.at("Policies"); policies != nil {
-			r.stack.Warnings = append(r.stack.Warnings, fmt.Sprintf("%s:%d: the function %s has a Role, so SAM ignores its Policies, and so does the local cloud", policies.file, policies.line, res.id))
+			r.warn(policies, "the function %s has a Role, so SAM ignores its Policies, and so does the local cloud", res.id)
 		}
 	} else if made := r.scope.resources[res.id+"Role"]; made != nil {
 		arn = made.attributes["Arn"]

@@ -191,7 +191,7 @@ func (r *reader) readResources(root *node) error {
 		}
 		kind := *n.members["Type"].scalar
 		if kinds[kind].read == nil {
-			return n.members["Type"].fail("the local cloud does not know resources of type %s: it knows %s", kind, strings.Join(slices.Sorted(maps.Keys(kinds)), ", "))
+			return n.members["Type"].fail("%s", unknownKind(kind))
 		}
 		res := &resource{id: id, kind: kind, node: n, properties: n.members["Properties"]}
 		if res.properties == nil {
@@ -248,6 +248,26 @@ func (r *reader) readResources(root *node) error {
 		}
 	}
 	return r.checkCircles()
+}
+
+// unknownKind says that a type of resources is not known, and which ones of its service are.
+func unknownKind(kind string) string {
+	service := kind[:max(0, strings.LastIndex(kind, "::"))]
+	var known []string
+	for _, other := range slices.Sorted(maps.Keys(kinds)) {
+		if name, ok := strings.CutPrefix(other, service+"::"); ok {
+			known = append(known, name)
+		}
+	}
+	if len(known) == 0 {
+		return fmt.Sprintf("the local cloud does not know resources of type %s, and it knows nothing else of that service: take it out, or give it a Condition that does not hold here", kind)
+	}
+	return fmt.Sprintf("the local cloud does not know resources of type %s: it knows %s of %s; take it out, or give it a Condition that does not hold here", kind, listed(known), service)
+}
+
+// warn notes what is run differently than it stands there.
+func (r *reader) warn(at *node, format string, args ...any) {
+	r.stack.Warnings = append(r.stack.Warnings, fmt.Sprintf("%s:%d: ", at.file, at.line)+fmt.Sprintf(format, args...))
 }
 
 // evaluated is a resource's properties without intrinsic functions.
