@@ -78,6 +78,10 @@ test-aws-cli: $(CACHE)/aws-cli/bin/aws ## Use a local cloud by the AWS CLI
 test-differential: ## Compare the local DynamoDB with AWS's DynamoDB Local, which is fetched (needs Java 17)
 	@./.ci/dynamodb-local ./.ci/differential
 
+.PHONY: test-dynamodb-local
+test-dynamodb-local: ## Run the black-box suites with the tables on DynamoDB Local, which is fetched (needs Java 17)
+	@./.ci/dynamodb-local ./.ci/test-dynamodb-local
+
 .PHONY: test-page
 test-page: ## Look at the page /_local/ in Chromium while people chat (installs it by apt if missing)
 	@./.ci/test-page
@@ -91,7 +95,7 @@ smoke: ## Run `make run` and let two real duet processes chat
 	@./.ci/smoke
 
 .PHONY: check
-check: lint vulncheck test race lint-template sam-build test-process test-aws-cli test-page test-differential smoke ## Everything that CI runs
+check: lint vulncheck test race lint-template sam-build test-process test-aws-cli test-page test-differential test-dynamodb-local smoke ## Everything that CI runs
 
 $(GOBIN)/staticcheck:
 	GOBIN=$(GOBIN) go install $(STATICCHECK)

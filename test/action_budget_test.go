@@ -73,6 +73,9 @@ func TestBudgetsOfActions(t *testing.T) {
 				}
 			}
 			for _, counted := range rows {
+				if strings.HasSuffix(counted.what, "units") && differs(t, "units") {
+					continue
+				}
 				t.Logf("%-24s %-12s %.2f, budget %g", test.action, counted.what, counted.got, counted.most)
 				if counted.got > counted.most {
 					t.Errorf("%s took %.2f %s, want at most %g", test.action, counted.got, counted.what, counted.most)

@@ -27,7 +27,8 @@ func processTarget(t testing.TB, flags ...string) (*target, *cloudtest.Process) 
 // restart, once, at its seq; clients reconnect, resend and finish; users and tokens remain.
 func TestKill9(t *testing.T) {
 	t.Parallel()
-	const each, kills = 800, 4
+	const kills = 4
+	each := times(800, 800, 60)
 	d, process := processTarget(t)
 	rng := rand.New(rand.NewPCG(seed(t), 0))
 	alice, bob := d.user(t, "alice"), d.user(t, "bob")

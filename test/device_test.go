@@ -230,7 +230,7 @@ func (s *session) take(f frame) error {
 			return s.ask(map[string]any{"action": "sync", "ref": "sync"})
 		}
 		return nil
-	case "closing":
+	case "closing", "receipt", "typing", "presence":
 		return nil
 	case "error":
 		return s.refused(f)

@@ -95,15 +95,16 @@ func TestFaultsAreRepeated(t *testing.T) {
 	const messages = 60
 	run := func(begin func(*target, *cloudtest.Faults)) (happened []string, script string) {
 		d, faults := faultyTarget(t)
+		tables := strings.TrimSuffix(d.outputs["UsersTable"], "UsersTable") // another stack's have other names
 		alice, bob := d.user(t, "alice"), d.user(t, "bob")
 		c := alice.connect(t, "laptop")
 		begin(d, faults)
 		for n := int64(1); n <= messages; n++ {
 			c.send(bob, n, "again")
 		}
-		script = faults.Script()
+		script = strings.ReplaceAll(faults.Script(), tables, "STACK-")
 		for _, f := range faults.Clear().Faults {
-			happened = append(happened, fmt.Sprint(f.Where, " ", f.Occurrence, " ", f.What))
+			happened = append(happened, fmt.Sprint(strings.ReplaceAll(f.Where, tables, "STACK-"), " ", f.Occurrence, " ", f.What))
 		}
 		return happened, script
 	}
@@ -114,6 +115,7 @@ func TestFaultsAreRepeated(t *testing.T) {
 	first, script := run(func(_ *target, f *cloudtest.Faults) { f.Set(7, rules...) })
 	second, _ := run(func(_ *target, f *cloudtest.Faults) { f.Set(7, rules...) })
 	replayed, _ := run(func(d *target, _ *cloudtest.Faults) {
+		script := strings.ReplaceAll(script, "STACK-", strings.TrimSuffix(d.outputs["UsersTable"], "UsersTable"))
 		if status, body := d.putFaults(t, script); status != http.StatusOK {
 			t.Fatalf("the script is answered %d %s:\n%s", status, body, script)
 		}

@@ -37,7 +37,7 @@ func TestFunctionsKilledAtEachCall(t *testing.T) {
 					converse(t, d, faults, 3, fmt.Sprintf("%s function=%s nth=%d kill=%s", point, function, n, side))
 					injected += int(faults.Status().Rules[0].Injected)
 				}
-				if injected == 0 || n == 8 {
+				if injected == 0 || n == times(8, 8, 3) {
 					break // there are no more calls, or only the same ones again
 				}
 				calls[function] += injected

@@ -6,11 +6,21 @@ import (
 	"time"
 
 	"github.com/duet-chat/duet/localstack/cloud"
+	"github.com/duet-chat/duet/localstack/cloudtest"
 )
 
-// slow tells whether a message costs several times as much as usual, so that tests need fewer of them:
-// under the race detector, and with functions as processes.
-func slow() bool { return raceEnabled || os.Getenv("DUET_FUNCTIONS") == cloud.Process }
+// times is how much of something a test does: fewer where a message costs several times as much as
+// usual, under the race detector and with functions as processes; and least where the tables are on
+// another engine, as DynamoDB Local makes some 900 transactions a second, whatever else goes on.
+func times(usual, slow, elsewhere int) int {
+	switch {
+	case cloudtest.Engine() != "":
+		return elsewhere
+	case raceEnabled || os.Getenv("DUET_FUNCTIONS") == cloud.Process:
+		return slow
+	}
+	return usual
+}
 
 func timeout() <-chan time.Time { return time.After(patience) }
 

@@ -127,10 +127,7 @@ func checkPrograms(t testing.TB, log []entry, programs ...*program) {
 // G1–G5, G7: the library sends and shows everything once, while its connections are cut at random.
 func TestLibraryOnABadNetwork(t *testing.T) {
 	t.Parallel()
-	each := 400
-	if slow() {
-		each = 100
-	}
+	each := times(400, 100, 25)
 	d := newTarget(t)
 	network := newProxy(t, d.outputs["WebSocketUrl"], seed(t))
 	bad := func(c *client.Config) { c.URL = network.url(c.URL) }

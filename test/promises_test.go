@@ -21,10 +21,7 @@ func seed(t testing.TB) uint64 {
 // G1–G5, G7: two users with two devices each send, 16 deep, all at once. Every device ends with
 // the same gapless log.
 func TestTenThousandMessages(t *testing.T) {
-	each := 2500
-	if slow() {
-		each = 500
-	}
+	each := times(2500, 500, 40)
 	d := newTarget(t)
 	alice, bob := d.user(t, "alice"), d.user(t, "bob")
 	began := time.Now()
@@ -38,10 +35,7 @@ func TestTenThousandMessages(t *testing.T) {
 // G1–G5, G7: the same while connections are cut at random, in the middle of frames too.
 func TestConnectionsCutAtRandom(t *testing.T) {
 	t.Parallel()
-	each := 750
-	if slow() {
-		each = 250
-	}
+	each := times(750, 250, 150)
 	d := newTarget(t)
 	network := newProxy(t, d.outputs["WebSocketUrl"], seed(t))
 	alice, bob := d.user(t, "alice"), d.user(t, "bob")
@@ -65,8 +59,8 @@ func TestBothSendAtTheSameInstant(t *testing.T) {
 	d := newTarget(t)
 	alice, bob := d.user(t, "alice"), d.user(t, "bob")
 	a, b := alice.connect(t, "laptop"), bob.connect(t, "laptop")
-	const rounds = 300
-	for n := int64(1); n <= rounds; n++ {
+	rounds := times(300, 300, 60)
+	for n := int64(1); n <= int64(rounds); n++ {
 		first, err := a.start(message(bob, n, "from alice"))
 		if err != nil {
 			t.Fatal(err)
@@ -98,7 +92,7 @@ func TestResendOfEverything(t *testing.T) {
 	t.Parallel()
 	d := newTarget(t)
 	alice, bob := d.user(t, "alice"), d.user(t, "bob")
-	const messages = 500
+	messages := int64(times(500, 500, 100))
 	c, other := alice.connect(t, "laptop"), bob.connect(t, "phone")
 	text := func(n int64) string { return time.Duration(n).String() }
 	sent := make([]frame, messages+1)
@@ -114,7 +108,7 @@ func TestResendOfEverything(t *testing.T) {
 			c = alice.connect(t, "laptop")
 		}
 		answers := make([]<-chan frame, messages+1)
-		for n := int64(messages); n >= 1; n-- {
+		for n := messages; n >= 1; n-- {
 			var err error
 			if answers[n], err = c.start(message(bob, n, text(n))); err != nil {
 				t.Fatal(err)
@@ -156,7 +150,7 @@ func TestFramesInReversedOrder(t *testing.T) {
 	d := newTarget(t)
 	alice, bob := d.user(t, "alice"), d.user(t, "bob")
 	c, receiver := alice.connect(t, "laptop"), bob.connect(t, "phone")
-	const rounds = 20
+	rounds := times(20, 20, 5)
 	for round := range int64(rounds) {
 		answers := map[int64]<-chan frame{}
 		for n := (round + 1) * inFlight; n > round*inFlight; n-- {

@@ -11,10 +11,7 @@ import (
 // Each message is in what it had from history, or pushed to it; none falls between the two.
 func TestConnectRacesDelivery(t *testing.T) {
 	t.Parallel()
-	rounds := 2000
-	if slow() {
-		rounds = 300
-	}
+	rounds := times(2000, 300, 60)
 	d := newTarget(t, unthrottled)
 	alice, bob := d.user(t, "alice"), d.user(t, "bob")
 	conversation := alice.with(bob)
@@ -70,10 +67,7 @@ func TestConnectRacesDelivery(t *testing.T) {
 // history and pushes is the whole log in the end.
 func TestDeviceComesAndGoes(t *testing.T) {
 	t.Parallel()
-	messages := 1500
-	if slow() {
-		messages = 400
-	}
+	messages := times(1500, 400, 150)
 	d := newTarget(t)
 	alice, bob := d.user(t, "alice"), d.user(t, "bob")
 	conversation := alice.with(bob)

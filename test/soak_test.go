@@ -100,7 +100,7 @@ func soak(t *testing.T, seed uint64, lasts time.Duration) {
 // messages that were.
 func talk(t *testing.T, d *target, faults *cloudtest.Faults, seed uint64) (messages int) {
 	t.Helper()
-	const each = 30
+	each := times(30, 30, 8)
 	d.run = newRun()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

@@ -36,6 +36,7 @@ func newTarget(t testing.TB, changes ...func(*cloud.Config)) *target {
 	if where := os.Getenv("DUET_TARGET"); where != "" {
 		return targetAt(t, where)
 	}
+	needEngine(t)
 	d := targetAt(t, cloudtest.Start(t, changes...).URL())
 	d.own = true
 	return d

@@ -5,15 +5,12 @@ package cloudtest
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/crypto/bcrypt"
 
@@ -27,7 +24,7 @@ import (
 // The environment variable DUET_FUNCTIONS says how functions run, as --functions does, and
 // DUET_TEMPLATE names another template than the module's: `make test-process` sets both.
 // DUET_TEST_DYNAMODB is the URL of a DynamoDB that has the tables, as --dynamodb does: `make
-// test-dynamodb-local` sets it. There each local cloud has tables of its own, which stay.
+// test-dynamodb-local` sets it. There each local cloud has tables of its own.
 func Start(t testing.TB, changes ...func(*cloud.Config)) *cloud.Cloud {
 	t.Helper()
 	config := cloud.Config{
@@ -41,6 +38,7 @@ func Start(t testing.TB, changes ...func(*cloud.Config)) *cloud.Cloud {
 	}
 	if url := Engine(); url != "" {
 		config.DynamoDB, config.Stack, config.StreamDelay = url, newStack(), enginePoll
+		dropTables(t, url, config.Stack)
 	}
 	for _, change := range changes {
 		change(&config)
@@ -59,16 +57,6 @@ func Start(t testing.TB, changes ...func(*cloud.Config)) *cloud.Cloud {
 	})
 	return c
 }
-
-// Engine is the URL of the DynamoDB that has the tables of local clouds under test, "" for the embedded
-// one.
-func Engine() string { return os.Getenv("DUET_TEST_DYNAMODB") }
-
-// enginePoll is how often streams of other engines are polled under test.
-const enginePoll = 20 * time.Millisecond
-
-// newStack makes a name that no other test's stack has.
-func newStack() string { return "duet-" + strings.ToLower(rand.Text()[:10]) }
 
 func templateFile(t testing.TB) string {
 	return cmp.Or(os.Getenv("DUET_TEMPLATE"), filepath.Join(Root(t), "template.yaml"))

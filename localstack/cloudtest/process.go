@@ -37,7 +37,9 @@ const readyTimeout = 2 * time.Minute
 func StartProcess(t testing.TB, dir string, flags ...string) *Process {
 	t.Helper()
 	if url := Engine(); url != "" {
-		flags = append([]string{"--dynamodb", url, "--stack", newStack(), "--stream-delay", enginePoll.String()}, flags...)
+		stack := newStack()
+		flags = append([]string{"--dynamodb", url, "--stack", stack, "--stream-delay", enginePoll.String()}, flags...)
+		dropTables(t, url, stack)
 	}
 	p := &Process{t: t, binary: Binary(t), dir: dir, port: freePort(t), flags: flags}
 	t.Cleanup(func() {

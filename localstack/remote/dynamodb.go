@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/duet-chat/duet/localstack/caller"
 	"github.com/duet-chat/duet/localstack/dynamodb"
 	"github.com/duet-chat/duet/localstack/meter"
 )
@@ -94,8 +95,12 @@ func (d *DynamoDB) Do(ctx context.Context, target string, body []byte) (status i
 	}
 	q := readRequest(body)
 	status, answer = d.forward(ctx, d.items, target, q.withCapacity(body))
+	function := caller.Function(ctx)
 	for _, table := range q.tables() {
 		d.meter.Counter("dynamodb", table, "requests."+operation).Add(1)
+		if function != "" {
+			d.meter.Counter("dynamodb_by_function", function, "requests."+table).Add(1)
+		}
 	}
 	if status != http.StatusOK {
 		return status, answer
@@ -106,7 +111,11 @@ func (d *DynamoDB) Do(ctx context.Context, target string, body []byte) (status i
 		metric = "write_units"
 	}
 	for _, c := range consumed {
-		d.meter.Counter("dynamodb", c.TableName, metric).AddHalf(int64(2*c.CapacityUnits + 0.5))
+		halves := int64(2*c.CapacityUnits + 0.5)
+		d.meter.Counter("dynamodb", c.TableName, metric).AddHalf(halves)
+		if function != "" {
+			d.meter.Counter("dynamodb_by_function", function, metric+"."+c.TableName).AddHalf(halves)
+		}
 	}
 	return status, rest
 }
