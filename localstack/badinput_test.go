@@ -65,6 +65,7 @@ func TestBadTemplates(t *testing.T) {
 		want         []string // in the message, the remedy among it
 		flags        []string
 	}{
+		"empty":                      {"\n", ":1:", []string{"empty", "Resources"}, nil},
 		"no YAML":                    {head + "      : [\n", ":9:", []string{"not YAML"}, nil},
 		"resource type unknown":      {head + rest + "  Files:\n    Type: AWS::S3::Bucket\n", ":13:", []string{"AWS::S3::Bucket", "it knows"}, nil},
 		"property unknown":           {head + "      Timeuot: 3\n" + rest, ":9:", []string{"Timeuot", "Timeout"}, nil},

@@ -139,7 +139,7 @@ func (f *fleet) isHere(function lambda.Function) bool {
 
 // folder is where a function's code is.
 func (f *fleet) folder(function lambda.Function) (string, error) {
-	return filepath.Abs(filepath.Join(f.dir, filepath.FromSlash(function.Folder)))
+	return function.FolderFrom(f.dir)
 }
 
 // isProduct tells whether a folder of the registry's is this module's, or not there at all, as with

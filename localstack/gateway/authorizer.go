@@ -19,6 +19,12 @@ type identitySource struct {
 	header bool
 }
 
+// CheckIdentitySources says what is wrong with an authorizer's identity sources.
+func CheckIdentitySources(sources []string) error {
+	_, err := parseIdentitySources(sources)
+	return err
+}
+
 func parseIdentitySources(sources []string) ([]identitySource, error) {
 	parsed := make([]identitySource, 0, len(sources))
 	for _, source := range sources {

@@ -18,6 +18,12 @@ type selectionPart struct {
 	path []string
 }
 
+// CheckRouteSelection says what is wrong with a route selection expression.
+func CheckRouteSelection(expression string) error {
+	_, err := parseSelection(expression)
+	return err
+}
+
 const bodyVariable = "request.body."
 
 // parseSelection reads $request.body.path, or text with ${request.body.path} in it.

@@ -94,11 +94,20 @@ type source struct {
 	binary string // in the folder, which has no code then; "" otherwise
 }
 
+// FolderFrom is where the code is, seen from the template's folder.
+func (f Function) FolderFrom(dir string) (string, error) {
+	folder := filepath.FromSlash(f.Folder)
+	if !filepath.IsAbs(folder) {
+		folder = filepath.Join(dir, folder)
+	}
+	return filepath.Abs(folder)
+}
+
 func sourceOf(dir string, f Function) (source, error) {
 	if f.Folder == "" {
 		return source{}, errors.New("it has no folder of code")
 	}
-	folder, err := filepath.Abs(filepath.Join(dir, filepath.FromSlash(f.Folder)))
+	folder, err := f.FolderFrom(dir)
 	if err != nil {
 		return source{}, fmt.Errorf("folder %s: %w", f.Folder, err)
 	}

@@ -15,7 +15,8 @@ import (
 // Function is a function of the stack.
 type Function struct {
 	Name string // in AWS's terms; the logical name in the template if it gives none, as in SendFunction
-	// Folder is where the code is, from the template's folder on, with slashes: functions/send.
+	// Folder is where the code is, from the template's folder on, or from the root, with slashes:
+	// functions/send.
 	Folder string
 	// Handler is the name of the binary, if the folder holds that and no code; "" is bootstrap.
 	Handler string

@@ -10,7 +10,7 @@ func (r *reader) readAPI(res *resource, p *node) error {
 	if r.stack.API != nil {
 		return res.node.fail("the local cloud runs one WebSocket API, and %s is there already", r.stack.API.Name)
 	}
-	selection, err := p.need("RouteSelectionExpression")
+	selection, err := p.routeSelection()
 	if err != nil {
 		return err
 	}
@@ -33,6 +33,9 @@ func (r *reader) readAPI(res *resource, p *node) error {
 		if err := known(n, "a route", "FunctionArn", "IntegrationTimeout", "RouteResponseSelectionExpression", "OperationName", "ApiKeyRequired"); err != nil {
 			return err
 		}
+		if err := n.noAPIKey(); err != nil {
+			return err
+		}
 		function, err := r.functionOf(n, "FunctionArn")
 		if err != nil {
 			return err
@@ -45,6 +48,9 @@ func (r *reader) readAPI(res *resource, p *node) error {
 	}
 	if err := readThrottles(p, api); err != nil {
 		return err
+	}
+	if domain := p.at("Domain"); domain != nil {
+		r.warn(domain, "the domain of %s is only deployed; here clients use the address that is told at the start", res.id)
 	}
 	r.stack.API = api
 	// Replies need a selection expression and a route response: see readRouteResponse.
@@ -74,6 +80,39 @@ func (r *reader) readAPI(res *resource, p *node) error {
 	return nil
 }
 
+// noAPIKey refuses a route that is for holders of API keys only.
+func (n *node) noAPIKey() error {
+	needs, err := n.boolean("ApiKeyRequired", false)
+	if err == nil && needs {
+		err = n.at("ApiKeyRequired").fail("the local cloud knows no API keys: set ApiKeyRequired to false")
+	}
+	return err
+}
+
+// routeSelection is the expression by which the gateway finds a message's route.
+func (n *node) routeSelection() (string, error) {
+	expression, err := n.need("RouteSelectionExpression")
+	if err != nil {
+		return "", err
+	}
+	if err := gateway.CheckRouteSelection(expression); err != nil {
+		return "", n.at("RouteSelectionExpression").fail("%v", err)
+	}
+	return expression, nil
+}
+
+// identitySources are what an authorizer needs of a handshake.
+func (n *node) identitySources() ([]string, error) {
+	sources, err := n.strings("IdentitySource")
+	if err != nil {
+		return nil, err
+	}
+	if err := gateway.CheckIdentitySources(sources); err != nil {
+		return nil, n.at("IdentitySource").fail("%v", err)
+	}
+	return sources, nil
+}
+
 func (r *reader) readAuth(auth *node) (*gateway.Authorizer, error) {
 	if err := known(auth, "AWS::Serverless::WebSocketApi.Auth", "AuthType", "AuthArn", "IdentitySource", "InvokeRole", "Name"); err != nil {
 		return nil, err
@@ -86,6 +125,8 @@ func (r *reader) readAuth(auth *node) (*gateway.Authorizer, error) {
 	case "NONE":
 		return nil, nil
 	case "CUSTOM":
+	case "AWS_IAM":
+		return nil, auth.at("AuthType").fail("the local cloud does not check who signs a handshake: it knows the AuthTypes CUSTOM and NONE, not AWS_IAM")
 	default:
 		return nil, auth.at("AuthType").fail("the local cloud knows the AuthTypes CUSTOM and NONE, in upper case, not %q: SAM makes an open API of any other spelling", kind)
 	}
@@ -93,7 +134,7 @@ func (r *reader) readAuth(auth *node) (*gateway.Authorizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	sources, err := auth.strings("IdentitySource")
+	sources, err := auth.identitySources()
 	return &gateway.Authorizer{Function: function, IdentitySources: sources}, err
 }
 

@@ -9,10 +9,13 @@ import (
 	"github.com/duet-chat/duet/localstack/template"
 )
 
+// sam is the first line of a template with types of SAM's.
+const sam = "Transform: AWS::Serverless-2016-10-31\n"
+
 // What is only deployed is there for others to refer to, by what AWS would call it, and what a function
 // would miss of it is told.
 func TestDeployedOnly(t *testing.T) {
-	file, _ := write(t, `Resources:`+function+`
+	file, _ := write(t, sam+`Resources:`+function+`
   Alarms:
     Type: AWS::SNS::Topic
   Errors:
@@ -69,7 +72,7 @@ func TestUnknownTypes(t *testing.T) {
 
 // Versions and aliases can be referred to, made by SAM or not; all are the function.
 func TestVersionsAndAliases(t *testing.T) {
-	text := rawAPI("Runtime: provided.al2023 }", "Runtime: provided.al2023, AutoPublishAlias: live }", "${Work.Arn}/invocations", "${WorkAliaslive}/invocations") + `  Version:
+	text := rawAPI("Handler: bootstrap }", "Handler: bootstrap, AutoPublishAlias: live }", "${Work.Arn}/invocations", "${WorkAliaslive}/invocations") + `  Version:
     Type: AWS::Lambda::Version
     Properties: { FunctionName: !Ref Work }
   Beta:
@@ -103,6 +106,18 @@ Outputs:
 	refused(t, strings.Replace(text, "FunctionName: !Ref Work }\n  Beta", "FunctionName: Wrok } #!\n  Beta", 1), nil, "no function of this template: it has Work")
 }
 
+// A property of all functions is each one's, the alias too; and editors may put a mark first.
+func TestAliasOfAllFunctions(t *testing.T) {
+	file, _ := write(t, "\ufeff"+sam+"Globals: { Function: { AutoPublishAlias: live } }\nResources:"+function+"Outputs: { Live: { Value: !Ref Work.Alias } }\n")
+	stack, err := template.Load(file, options(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "arn:aws:lambda:us-east-1:000000000000:function:Work:live"; stack.Outputs["Live"] != want {
+		t.Errorf("the alias is %s, want %s", stack.Outputs["Live"], want)
+	}
+}
+
 // A stage has what was there when its deployment was made: AWS would leave out routes that the
 // deployment does not wait for, and all of them without a deployment.
 func TestWhatWouldNotBeDeployed(t *testing.T) {
@@ -126,7 +141,7 @@ func TestWhatWouldNotBeDeployed(t *testing.T) {
 			"  Ready:\n    Type: AWS::ApiGatewayV2::Deployment\n    Properties: { ApiId: !Ref Room, StageName: dev }"), []string{"the deployment Ready may be made before Say, and"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			file, _ := write(t, test.text)
+			file, _ := write(t, sam+test.text)
 			stack, err := template.Load(file, options(nil))
 			if err != nil {
 				t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -87,5 +88,52 @@ func TestForeignTemplateThatLacks(t *testing.T) {
 			}
 			refused(t, text, nil, test.want)
 		})
+	}
+}
+
+const hall = "testdata/hall.yaml"
+
+// What people add to the samples is taken: sections, spellings, and resources that are only deployed.
+func TestSampleWithAdditions(t *testing.T) {
+	for _, test := range []struct {
+		parameters map[string]string
+		stage      string
+		memory     int
+		level      string
+		warnings   []string // parts of each
+	}{
+		{nil, "dev", 128, "DEBUG", []string{"retired the runtime go1.x"}},
+		{map[string]string{"Stage": "prod", "AlarmEmail": "ann@example.com"}, "prod", 512, "WARN", []string{"retired the runtime go1.x", "Topic (AWS::SNS::Topic) is only deployed"}},
+	} {
+		stack, err := template.Load(hall, options(test.parameters))
+		if err != nil {
+			t.Fatal(err)
+		}
+		throttle := gateway.Throttle{Rate: new(50.0), Burst: new(100)}
+		want := &gateway.API{
+			ID: stack.API.ID, Name: "HallApi", Stage: test.stage, RouteSelectionExpression: "$request.body.action",
+			Routes: map[string]gateway.Route{
+				"$connect":    {Function: "duet-onconnect", Throttle: throttle},
+				"$disconnect": {Function: "OnDisconnectFunction", Throttle: throttle},
+				"sendmessage": {Function: "SendMessageFunction", Throttle: throttle, Reply: true},
+			},
+		}
+		if diff := cmp.Diff(want, stack.API); diff != "" {
+			t.Errorf("API (-want +got)\n%s", diff)
+		}
+		connect, _ := stack.FunctionNamed("duet-onconnect")
+		if connect.MemoryMB != test.memory || connect.Folder != "onconnect" || connect.Env["LOG_LEVEL"] != test.level {
+			t.Errorf("duet-onconnect = %+v, want %d MB and level %s", connect, test.memory, test.level)
+		}
+		const api = "://localhost:4566/"
+		if url := stack.Outputs["WebSocketURI"]; url != "ws"+api+test.stage || url != stack.Outputs["ConnectionUrl"] {
+			t.Errorf("outputs = %v, want ws%s%s in two spellings", stack.Outputs, api, test.stage)
+		}
+		if role := stack.Outputs["OnConnectFunctionIamRole"]; !strings.HasPrefix(role, "arn:aws:iam::000000000000:role/") {
+			t.Errorf("the role is %q, want the one that SAM makes", role)
+		}
+		if len(stack.Warnings) != len(test.warnings) || !slices.EqualFunc(stack.Warnings, test.warnings, strings.Contains) {
+			t.Errorf("warnings = %q, want %q", stack.Warnings, test.warnings)
+		}
 	}
 }

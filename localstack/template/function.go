@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,7 +25,13 @@ var functionKinds = []string{"AWS::Serverless::Function", "AWS::Lambda::Function
 
 func (r *reader) readFunction(res *resource, p *node) error {
 	f := lambda.Function{Name: res.ref, Env: map[string]string{}}
+	if n := p.at("FunctionName"); n != nil && !functionNames.MatchString(res.ref) {
+		return n.fail("a FunctionName is made of letters, digits, - and _, at most 64, %q is not", res.ref)
+	}
 	if err := r.readRuntime(res, p); err != nil {
+		return err
+	}
+	if err := r.checkArchitecture(res, p); err != nil {
 		return err
 	}
 	if err := r.readCode(&f, res, p); err != nil {
@@ -152,6 +159,18 @@ func (r *reader) readRuntime(res *resource, p *node) error {
 	return nil
 }
 
+// checkArchitecture: a function is built for this machine, whatever the architecture is on AWS.
+func (r *reader) checkArchitecture(res *resource, p *node) error {
+	n, err := r.functionProperty(res, p, "Architectures")
+	if err != nil || n == nil {
+		return err
+	}
+	if len(n.list) != 1 || n.list[0].scalar == nil || !slices.Contains([]string{"arm64", "x86_64"}, *n.list[0].scalar) {
+		return n.fail("Architectures must be [arm64] or [x86_64]")
+	}
+	return nil
+}
+
 // readCode finds a function's code, and how its binary is made of it.
 func (r *reader) readCode(f *lambda.Function, res *resource, p *node) error {
 	property := "CodeUri"
@@ -175,6 +194,9 @@ func (r *reader) readCode(f *lambda.Function, res *resource, p *node) error {
 	if f.Handler, _, err = r.functionText(res, p, "Handler"); err != nil {
 		return err
 	}
+	if f.Handler == "" {
+		r.warn(res.node, "the function %s has no Handler: AWS refuses it, give it bootstrap", res.id)
+	}
 	if method := res.node.members["Metadata"].at("BuildMethod"); method != nil && method.scalar != nil {
 		switch *method.scalar {
 		case "go1.x":
@@ -186,6 +208,19 @@ func (r *reader) readCode(f *lambda.Function, res *resource, p *node) error {
 	}
 	return nil
 }
+
+// Source: Lambda API reference, CreateFunction, FunctionName; Environment, Variables; developer guide, "Defined runtime environment
+// variables", those that are reserved.
+var (
+	functionNames     = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
+	variableNames     = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_]+$`)
+	reservedVariables = []string{
+		"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_EXECUTION_ENV", "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+		"AWS_LAMBDA_FUNCTION_VERSION", "AWS_LAMBDA_INITIALIZATION_TYPE", "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME",
+		"AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_LAMBDA_RUNTIME_API",
+		"LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR",
+	}
+)
 
 // readVariables reads a function's environment; its own variables beat the global ones.
 func (r *reader) readVariables(f *lambda.Function, res *resource, p *node) error {
@@ -208,6 +243,12 @@ func (r *reader) readVariables(f *lambda.Function, res *resource, p *node) error
 			value, err := source.str(key, "")
 			if err != nil {
 				return err
+			}
+			if !variableNames.MatchString(key) {
+				return source.members[key].fail("%q is no name of a variable: it begins with a letter and has letters, digits and _, 2 at least", key)
+			}
+			if slices.Contains(reservedVariables, key) {
+				return source.members[key].fail("Lambda sets the variable %s itself, and takes no other value for it: give yours another name", key)
 			}
 			f.Env[key] = r.local(value)
 		}

@@ -1,6 +1,7 @@
 package template
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -45,6 +46,7 @@ func parse(file string) (*node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the template cannot be read, name another with --template: %w", err)
 	}
+	data = bytes.TrimPrefix(data, []byte("\ufeff")) // which some editors put first
 	tree, err := parser.ParseBytes(data, 0)
 	var located yaml.Error
 	switch {
@@ -53,7 +55,10 @@ func parse(file string) (*node, error) {
 	case err != nil:
 		return nil, fmt.Errorf("%s is not YAML: %w", file, err)
 	}
-	if len(tree.Docs) != 1 || tree.Docs[0].Body == nil {
+	if len(tree.Docs) == 0 || len(tree.Docs) == 1 && tree.Docs[0].Body == nil {
+		return nil, &Error{file, 1, "the template is empty: it needs Resources at least"}
+	}
+	if len(tree.Docs) != 1 {
 		return nil, fmt.Errorf("%s: a template is one YAML document, this file has %d", file, len(tree.Docs))
 	}
 	return convert(file, tree.Docs[0].Body)

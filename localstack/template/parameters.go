@@ -28,6 +28,9 @@ func (r *reader) readParameters(root *node) error {
 			if err != nil {
 				return err
 			}
+			if !parameterTypes.MatchString(kind) {
+				return n.at("Type").fail("the type of a parameter is String, Number, List<Number>, CommaDelimitedList or one of AWS's, as AWS::EC2::VPC::Id, not %q", kind)
+			}
 			value, ok := given[name]
 			delete(given, name)
 			if !ok {
@@ -55,6 +58,9 @@ func (r *reader) readParameters(root *node) error {
 	}
 	return nil
 }
+
+// parameterTypes are those that AWS takes: see checkParameter.
+var parameterTypes = regexp.MustCompile(`^(String|Number|CommaDelimitedList|List<(Number|AWS::[\w:]+)>|AWS::[\w:]+(<(String|CommaDelimitedList|List<String>|AWS::[\w:]+|List<AWS::[\w:]+>)>)?)$`)
 
 // listed is names for a message.
 func listed(names []string) string {

@@ -12,9 +12,6 @@ import (
 // it that each belongs to an API of the template.
 
 func (r *reader) readRawAPI(res *resource, p *node) error {
-	if r.stack.API != nil {
-		return res.node.fail("the local cloud runs one WebSocket API, and %s is there already", r.stack.API.Name)
-	}
 	protocol, err := p.need("ProtocolType")
 	if err != nil {
 		return err
@@ -22,8 +19,11 @@ func (r *reader) readRawAPI(res *resource, p *node) error {
 	if protocol != "WEBSOCKET" {
 		return p.at("ProtocolType").fail("the local cloud runs WebSocket APIs only: ProtocolType must be WEBSOCKET, not %s", protocol)
 	}
+	if r.stack.API != nil {
+		return res.node.fail("the local cloud runs one WebSocket API, and %s is there already", r.stack.API.Name)
+	}
 	api := &gateway.API{ID: res.ref, Name: res.id, Routes: map[string]gateway.Route{}}
-	if api.RouteSelectionExpression, err = p.need("RouteSelectionExpression"); err != nil {
+	if api.RouteSelectionExpression, err = p.routeSelection(); err != nil {
 		return err
 	}
 	stage, err := r.readStage(res, api)
@@ -167,10 +167,8 @@ func (r *reader) readRawRoute(route part, api *gateway.API) error {
 	if _, ok := api.Routes[key]; ok {
 		return route.p.at("RouteKey").fail("there is a route %s already", key)
 	}
-	if needs, err := route.p.boolean("ApiKeyRequired", false); err != nil {
+	if err := route.p.noAPIKey(); err != nil {
 		return err
-	} else if needs {
-		return route.p.at("ApiKeyRequired").fail("the local cloud knows no API keys: set ApiKeyRequired to false")
 	}
 	target, err := route.p.need("Target")
 	if err != nil {
@@ -279,7 +277,7 @@ func (r *reader) readRouteAuth(route part, key string, api *gateway.API) error {
 	if authorizer.Function, err = r.functionOfURI(p, "AuthorizerUri"); err != nil {
 		return err
 	}
-	authorizer.IdentitySources, err = p.strings("IdentitySource")
+	authorizer.IdentitySources, err = p.identitySources()
 	api.Authorizer = authorizer
 	return err
 }

@@ -28,11 +28,11 @@ func init() {
 		"AWS::Lambda::Function": {functions, functionSchema(names("Code", "TracingConfig")), (*reader).readFunction},
 		"AWS::Serverless::WebSocketApi": {rest, names(
 			"Name", "Description", "RouteSelectionExpression", "StageName", "Auth", "DefaultRouteSettings", "RouteSettings", "Routes",
-			"AccessLogSettings", "Tags", "PropagateTags", "DisableExecuteApiEndpoint", "IpAddressType",
+			"AccessLogSettings", "Tags", "PropagateTags", "DisableExecuteApiEndpoint", "IpAddressType", "Domain", "ApiKeySelectionExpression", "DisableSchemaValidation",
 		), (*reader).readAPI},
 		"AWS::ApiGatewayV2::RouteResponse": {rest, names("ApiId", "RouteId", "RouteResponseKey", "ModelSelectionExpression"), (*reader).readRouteResponse},
 		"AWS::ApiGatewayV2::Api": {rest, names(
-			"Name", "Description", "ProtocolType", "RouteSelectionExpression", "DisableExecuteApiEndpoint", "DisableSchemaValidation", "IpAddressType", "Version", "Tags",
+			"Name", "Description", "ProtocolType", "RouteSelectionExpression", "DisableExecuteApiEndpoint", "DisableSchemaValidation", "IpAddressType", "Version", "Tags", "ApiKeySelectionExpression",
 		), (*reader).readRawAPI},
 		routeKind: {rest, names(
 			"ApiId", "RouteKey", "AuthorizationType", "AuthorizerId", "OperationName", "Target", "RouteResponseSelectionExpression", "ApiKeyRequired",

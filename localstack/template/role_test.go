@@ -94,7 +94,7 @@ func TestBadRoles(t *testing.T) {
 
 // Where there is a Role, SAM takes no notice of Policies, and the local cloud says so.
 func TestPoliciesBesideRole(t *testing.T) {
-	file, _ := write(t, withRole("Role: !GetAtt Acts.Arn\n      Policies: [AmazonSQSFullAccess]", "AssumeRolePolicyDocument: "+trust))
+	file, _ := write(t, sam+withRole("Handler: bootstrap\n      Role: !GetAtt Acts.Arn\n      Policies: [AmazonSQSFullAccess]", "AssumeRolePolicyDocument: "+trust))
 	stack, err := template.Load(file, options(nil))
 	if err != nil {
 		t.Fatal(err)

@@ -109,12 +109,22 @@ func Load(file string, o Options) (*Stack, error) {
 	if err := known(root, "a template", "AWSTemplateFormatVersion", "Transform", "Description", "Metadata", "Parameters", "Mappings", "Conditions", "Globals", "Resources", "Outputs"); err != nil {
 		return nil, err
 	}
-	for _, read := range []func(*node) error{r.readTransform, r.readParameters, r.readMappings, r.readConditions, r.readGlobals, r.readResources, r.readOutputs} {
+	for _, read := range []func(*node) error{readVersionOf, r.readTransform, r.readParameters, r.readMappings, r.readConditions, r.readGlobals, r.readResources, r.readOutputs} {
 		if err := read(root); err != nil {
 			return nil, err
 		}
 	}
 	return r.stack, nil
+}
+
+// readVersionOf refuses what is no version of templates: there has been one only.
+func readVersionOf(root *node) error {
+	const only = "2010-09-09"
+	v, err := root.str("AWSTemplateFormatVersion", only)
+	if err == nil && v != only {
+		err = root.at("AWSTemplateFormatVersion").fail("AWSTemplateFormatVersion must be %s, not %q", only, v)
+	}
+	return err
 }
 
 // readTransform refuses macros other than SAM: what they make of the template cannot be known here.
@@ -172,11 +182,18 @@ func (r *reader) readGlobals(root *node) error {
 
 func (r *reader) readResources(root *node) error {
 	all := root.members["Resources"]
+	if all != nil && all.members == nil {
+		return all.fail("Resources must be a map, this is %s", all.kind())
+	}
 	if all == nil || len(all.keys) == 0 {
 		return root.fail("the template has no Resources")
 	}
+	sam := root.members["Transform"] != nil
 	for _, id := range all.keys {
 		n := all.members[id]
+		if strings.Trim(id, alphanumeric) != "" {
+			return n.fail("the name %q of a resource must be made of letters and digits", id)
+		}
 		if err := known(n, "a resource", "Type", "Properties", "Condition", "DependsOn", "DeletionPolicy", "UpdateReplacePolicy", "Metadata"); err != nil {
 			return err
 		}
@@ -192,6 +209,10 @@ func (r *reader) readResources(root *node) error {
 		kind := *n.members["Type"].scalar
 		if kinds[kind].read == nil {
 			return n.members["Type"].fail("%s", unknownKind(kind))
+		}
+		if !sam && strings.HasPrefix(kind, "AWS::Serverless::") {
+			sam = true // said once
+			r.warn(n.members["Type"], "AWS knows %s in templates with Transform: AWS::Serverless-2016-10-31 only, and this one has none", kind)
 		}
 		res := &resource{id: id, kind: kind, node: n, properties: n.members["Properties"]}
 		if res.properties == nil {

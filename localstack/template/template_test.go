@@ -140,7 +140,7 @@ func write(t *testing.T, text string) (file string, line int) {
 const function = `
   Work:
     Type: AWS::Serverless::Function
-    Properties: { CodeUri: functions/work, Runtime: provided.al2023 }
+    Properties: { CodeUri: functions/work, Runtime: provided.al2023, Handler: bootstrap }
 `
 
 // A template that the local cloud would run differently than AWS is refused, with the line at
@@ -180,6 +180,18 @@ func TestBadTemplates(t *testing.T) {
 		{"globals unknown", "Globals:\n  Apis: {} #!\nResources:" + function, nil, "does not know Apis"},
 		{"global property unknown", "Globals:\n  Function:\n    Layers: [x] #!\nResources:" + function, nil, "does not know Layers"},
 
+		{"version of templates unknown", "AWSTemplateFormatVersion: 2011-09-09 #!\nResources:" + function, nil, "must be 2010-09-09"},
+		{"resources in a list", "Resources: [Work] #!\n", nil, "Resources must be a map"},
+		{"name of a resource", "Resources:\n  My-Work: #!\n    Type: AWS::SNS::Topic\n", nil, `"My-Work" of a resource must be made of letters and digits`},
+		{"type of a parameter", "Parameters:\n  Size:\n    Type: Strin #!\n    Default: a\nResources:" + function, nil, "type of a parameter is String"},
+		{"reserved variable", "Resources:\n  Work:\n    Type: AWS::Serverless::Function\n    Properties:\n      CodeUri: functions/work\n      Runtime: provided.al2023\n      Environment:\n        Variables:\n          AWS_REGION: x #!\n", nil, "Lambda sets the variable AWS_REGION itself"},
+		{"name of a variable", "Resources:\n  Work:\n    Type: AWS::Serverless::Function\n    Properties:\n      CodeUri: functions/work\n      Runtime: provided.al2023\n      Environment:\n        Variables:\n          MY-TABLE: x #!\n", nil, `"MY-TABLE" is no name of a variable`},
+		{"architecture unknown", "Resources:\n  Work:\n    Type: AWS::Serverless::Function\n    Properties:\n      CodeUri: functions/work\n      Runtime: provided.al2023\n      Architectures: [arm] #!\n", nil, "[arm64] or [x86_64]"},
+		{"selection by a header", rawAPI("$request.body.action }", "$request.header.action } #!"), nil, "it must be $request.body.path"},
+		{"connections by IAM", api("Auth: { AuthType: AWS_IAM } #!"), nil, "does not check who signs a handshake"},
+		{"an API key", api("Routes:\n        send: { FunctionArn: !GetAtt Work.Arn, ApiKeyRequired: true } #!"), nil, "no API keys"},
+		{"name of a function", "Resources:\n  Work:\n    Type: AWS::Serverless::Function\n    Properties:\n      CodeUri: functions/work\n      Runtime: provided.al2023\n      FunctionName: my work #!\n", nil, "letters, digits, - and _"},
+		{"identity of a cookie", api("Auth:\n        AuthType: CUSTOM\n        AuthArn: !GetAtt Work.Arn\n        IdentitySource: [cookie] #!"), nil, "route.request.header.NAME"},
 		{"type unknown", "Resources:\n  Bucket:\n    Type: AWS::S3::Bucket #!\n", nil, "does not know resources of type AWS::S3::Bucket"},
 		{"type missing", "Resources:\n  Bucket: #!\n    Properties: {}\n", nil, "Bucket has no Type"},
 		{"resource no map", "Resources:\n  Bucket: yes #!\n", nil, "must be a map"},

@@ -13,9 +13,23 @@ const (
 // Source: SAM developer guide, "Generated AWS CloudFormation resources", and "Referencing a Lambda
 // function's version or alias".
 func (r *reader) nameAlias(function *resource) error {
-	alias, err := r.ownName(function, "AutoPublishAlias", "")
-	if err != nil || alias == "" {
+	n := function.properties.at("AutoPublishAlias")
+	if n == nil {
+		n = r.globals.at("AutoPublishAlias")
+	}
+	if n == nil {
+		return nil
+	}
+	v, err := r.scope.of(function, n)
+	if err != nil {
 		return err
+	}
+	if v.scalar == nil {
+		return v.fail("AutoPublishAlias must be a string, this is %s", v.kind())
+	}
+	alias := *v.scalar
+	if alias == "" || alias == noValue {
+		return nil
 	}
 	arn := function.attributes["Arn"]
 	function.parts = map[string]string{"Alias": arn + ":" + alias, "Version": arn + ":1"}
