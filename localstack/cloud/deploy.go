@@ -81,7 +81,8 @@ func (c *Cloud) mappingOptions(m streams.Mapping) (streams.Options, error) {
 		poll = 0 // its source polls the engine
 	}
 	return streams.Options{
-		Source: source, Invoker: c.faults.Batches(c.invoker), Checkpoints: checkpoints{c.store, m.StreamARN}, Failures: c.queues,
+		Source: c.guard.Source(m.Function, m.StreamARN, source), Invoker: c.faults.Batches(c.invoker),
+		Checkpoints: checkpoints{c.store, m.StreamARN}, Failures: c.guard.Failures(m.Function, c.queues),
 		Poll: poll, Now: time.Now, Sleep: sleep, Jitter: func(d time.Duration) time.Duration { return rand.N(d) + 1 }, Meter: c.meter, Log: c.log,
 	}, nil
 }

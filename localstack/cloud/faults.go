@@ -87,13 +87,13 @@ func (c *Cloud) restore() error {
 	if err := planned.Apply(); err != nil {
 		return err
 	}
+	c.guard.Set(read.Policies)
 	c.functions.Set(functions.runners)
 	c.current = functions
 	if err := c.setMappings(read.Mappings); err != nil {
 		return err
 	}
 	c.stack.Store(read)
-	c.guard.Set(read.Policies)
 	if c.api != nil {
 		c.api.Cut("")
 	}

@@ -16,8 +16,13 @@ import (
 
 func guard(policies ...iam.Statement) *iam.Guard {
 	g := iam.New(iam.Options{Region: "us-east-1", Account: "000000000000", Log: slog.New(slog.DiscardHandler)})
-	g.Set(iam.Policies{Roles: map[string]iam.Role{"Send": {Name: "duet-SendRole", ARN: "arn:aws:iam::000000000000:role/duet-SendRole", Statements: policies}}})
+	set(g, policies...)
 	return g
+}
+
+// set puts policies of Send in force.
+func set(g *iam.Guard, policies ...iam.Statement) {
+	g.Set(iam.Policies{Roles: map[string]iam.Role{"Send": {Name: "duet-SendRole", ARN: "arn:aws:iam::000000000000:role/duet-SendRole", Statements: policies}}})
 }
 
 func allow(action string, resources ...string) iam.Statement {
@@ -168,7 +173,6 @@ func TestConnectionsNeedManageConnections(t *testing.T) {
 // What each operation of the other services needs.
 // Source: Service authorization reference, of Amazon SQS, AWS Lambda, Amazon Cognito user pools.
 func TestOtherServices(t *testing.T) {
-	const queue = "arn:aws:sqs:us-east-1:000000000000:Failures"
 	const function = "arn:aws:lambda:us-east-1:000000000000:function:Deliver"
 	const pool = "arn:aws:cognito-idp:us-east-1:000000000000:userpool/us-east-1_abc"
 	url := `{"QueueUrl":"http://localhost:4566/000000000000/Failures"}`

@@ -2,9 +2,11 @@ package template
 
 import (
 	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 
+	"github.com/duet-chat/duet/localstack/iam"
 	"github.com/duet-chat/duet/localstack/streams"
 )
 
@@ -158,6 +160,9 @@ func (r *reader) addMapping(name, function, stream string, p *node) error {
 		}
 		return p.fail("%v", err)
 	}
+	if err := r.checkMappingsRole(m, stream, p); err != nil {
+		return err
+	}
 	for _, other := range r.stack.Mappings {
 		// Source: Lambda API reference, CreateEventSourceMapping, ResourceConflictException.
 		if other.Function == m.Function && other.StreamARN == m.StreamARN {
@@ -168,5 +173,22 @@ func (r *reader) addMapping(name, function, stream string, p *node) error {
 		return err
 	}
 	r.stack.Mappings = append(r.stack.Mappings, m)
+	return nil
+}
+
+// checkMappingsRole checks what Lambda checks when a mapping is made: it acts with the function's role.
+// Source: Lambda API reference, CreateEventSourceMapping, whose texts these are.
+func (r *reader) checkMappingsRole(m streams.Mapping, stream string, p *node) error {
+	guard := iam.New(iam.Options{Region: r.Region, Account: r.Account, Log: slog.New(slog.DiscardHandler)})
+	guard.Set(r.stack.Policies)
+	if err := guard.CheckStream(m.Function, guard.Own(m.StreamARN)); err != nil {
+		return p.at(stream).fail("Cannot access stream %s. Please ensure the role can perform the GetRecords, GetShardIterator, DescribeStream, and ListStreams Actions on your stream in IAM. (%v)", m.StreamARN, err)
+	}
+	if m.FailureQueueARN == "" {
+		return nil
+	}
+	if err := guard.CheckQueue(m.Function, m.FailureQueueARN); err != nil {
+		return p.at("DestinationConfig").at("OnFailure").at("Destination").fail("The provided execution role does not have permissions to call SendMessage on SQS: allow it to the function's role; SAM does so for a destination of Type SQS. (%v)", err)
+	}
 	return nil
 }

@@ -103,3 +103,69 @@ func TestPoliciesBesideRole(t *testing.T) {
 		t.Errorf("warnings = %q, Work may do %+v", stack.Warnings, stack.Policies.Roles["Work"].Statements)
 	}
 }
+
+// feed is a table with a stream, a failure queue, and a mapping between them and a function.
+func feed(policies, function, destination string) string {
+	return `Resources:
+  Log:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      AttributeDefinitions: [{ AttributeName: id, AttributeType: S }]
+      KeySchema: [{ AttributeName: id, KeyType: HASH }]
+      StreamSpecification: { StreamViewType: NEW_IMAGE }
+  Failures: { Type: AWS::SQS::Queue }
+  Acts:
+    Type: AWS::IAM::Role
+    Properties:
+      AssumeRolePolicyDocument: ` + trust + `
+      Policies: [{ PolicyName: acts, PolicyDocument: { Statement: [` + policies + `] } }]
+  Work:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: functions/work
+      Runtime: provided.al2023
+` + function + destination
+}
+
+// A mapping acts with its function's role: what that lacks, Lambda refuses to make.
+// Source: Lambda API reference, CreateEventSourceMapping.
+func TestMappingsNeedRights(t *testing.T) {
+	const (
+		role    = "      Role: !GetAtt Acts.Arn\n"
+		event   = "      Events:\n        Feed:\n          Type: DynamoDB\n          Properties:\n            StartingPosition: LATEST\n            Stream: !GetAtt Log.StreamArn"
+		refusal = " #!\n"
+		raw     = "  Feed:\n    Type: AWS::Lambda::EventSourceMapping\n    Properties:\n      StartingPosition: LATEST\n      FunctionName: !GetAtt Work.Arn\n      EventSourceArn: !GetAtt Log.StreamArn"
+		onRaw   = "\n      DestinationConfig:\n        OnFailure:\n          Destination: !GetAtt Failures.Arn"
+		onEvent = "\n            DestinationConfig:\n              OnFailure:\n                Destination: !GetAtt Failures.Arn"
+		reads   = "{ Effect: Allow, Action: ['dynamodb:GetRecords', 'dynamodb:GetShardIterator', 'dynamodb:DescribeStream', 'dynamodb:ListStreams'], Resource: !GetAtt Log.StreamArn }"
+		sends   = "{ Effect: Allow, Action: 'sqs:SendMessage', Resource: !GetAtt Failures.Arn }"
+	)
+	lacks := func(action string) string {
+		return strings.Replace(strings.Replace(reads, "'dynamodb:"+action+"', ", "", 1), ", 'dynamodb:"+action+"'", "", 1)
+	}
+	for _, test := range []struct{ name, text, want string }{ // "" loads
+		{"a role that may read", feed(reads, role+event+"\n", ""), ""},
+		{"SAM's own role", feed(reads, event+"\n", ""), ""},
+		{"a role that may read all but records", feed(lacks("GetRecords"), role+event+refusal, ""), "Please ensure the role can perform the GetRecords"},
+		{"a role that may read nothing", feed(sends, role, raw+refusal), "Cannot access stream arn:aws:dynamodb:us-east-1:000000000000:table/duet-Log/stream/now"},
+		{"a role without GetShardIterator", feed(lacks("GetShardIterator"), role, raw+refusal), "dynamodb:GetShardIterator"},
+		{"a role without DescribeStream", feed(lacks("DescribeStream"), role, raw+refusal), "dynamodb:DescribeStream"},
+		{"a role without ListStreams", feed(lacks("ListStreams"), role, raw+refusal), "dynamodb:ListStreams"},
+		{"SAM's role for a mapping of its own", feed(reads, "", raw+refusal), "Cannot access stream"},
+		{"a role that may send", feed(reads+", "+sends, role, raw+onRaw+"\n"), ""},
+		{"a role that may not send", feed(reads, role, raw+onRaw+refusal), "does not have permissions to call SendMessage on SQS"},
+		{"SAM's role for a destination of a type", feed(reads, event+onEvent+"\n                Type: SQS\n", ""), ""},
+		{"SAM's role for a destination without a type", feed(reads, event+onEvent+refusal, ""), "destination of Type SQS"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if test.want != "" {
+				refused(t, test.text, nil, test.want)
+				return
+			}
+			file, _ := write(t, test.text)
+			if _, err := template.Load(file, options(nil)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

@@ -311,7 +311,7 @@ const stream = "StreamSpecification: { StreamViewType: NEW_IMAGE }"
 
 // mapping is a template with a table and a mapping that has properties of its own.
 func mapping(properties, table string) string {
-	text := "Resources:" + function + `  Log:
+	text := "Resources:" + strings.Replace(function, " }", ", Policies: [AWSLambdaDynamoDBExecutionRole, AmazonSQSFullAccess] }", 1) + `  Log:
     Type: AWS::DynamoDB::Table
     Properties:
       AttributeDefinitions: [{ AttributeName: id, AttributeType: S }]
