@@ -71,7 +71,7 @@ type AccountFrame struct {
 	User         string              `json:"user"`
 	RegisteredAt int64               `json:"registered_at"` // Unix milliseconds
 	Visible      bool                `json:"visible"`
-	Connections  []AccountConnection `json:"connections"`
+	Connections  []AccountConnection `json:"connections"` // oldest first
 }
 
 // AccountConnection is an open connection of the user's.

@@ -3,7 +3,9 @@
 package account
 
 import (
+	"cmp"
 	"context"
+	"slices"
 
 	"github.com/aws/aws-lambda-go/lambda"
 
@@ -80,6 +82,7 @@ func (s *server) account(ctx context.Context, r route.Request) (string, any, err
 		Type: wire.TypeAccount, Ref: q.Ref, User: string(r.User), RegisteredAt: p.RegisteredAt, Visible: !p.Hidden,
 		Connections: []wire.AccountConnection{},
 	}
+	slices.SortFunc(open, func(a, b chat.Connection) int { return cmp.Compare(a.ConnectedAt, b.ConnectedAt) })
 	for _, c := range open {
 		answer.Connections = append(answer.Connections, wire.AccountConnection{
 			Device: string(c.Device), ConnectedAt: c.ConnectedAt, SessionEnd: c.SessionEnd,
