@@ -4,6 +4,9 @@ import (
 	"math"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"github.com/duet-chat/duet/localstack/bill"
 	"github.com/duet-chat/duet/localstack/meter"
 )
@@ -40,12 +43,40 @@ func TestBill(t *testing.T) {
 	}
 }
 
+// Each function has its invocations and its share of each table; what the owner reads is nobody's.
+func TestBillByFunction(t *testing.T) {
+	p, err := bill.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const million = 1e6
+	got := p.Of(meter.Usage{
+		"dynamodb": {"Messages": {"write_units": 5 * million, "read_units": 8 * million}, "a.b": {"write_units": million}},
+		"dynamodb_by_function": {
+			"Send": {"write_units.Messages": 4 * million, "read_units.Messages": 0, "requests.Messages": million, "write_units.a.b": million},
+			"Sync": {"read_units.Messages": 8 * million, "requests.Messages": million},
+			"Idle": {"read_units.Messages": 0},
+		},
+		"lambda": {"Send": {"invocations": million, "gb_seconds": 1000}, "Sync": {"invocations": million, "gb_seconds": 0}, "Warm": {"invocations": 0}},
+	})
+	want := []bill.Function{
+		{Name: "Send", Lambda: 0.2133334, Tables: map[string]float64{"Messages": 2.5, "a.b": 0.625}, USD: 3.3383334},
+		{Name: "Sync", Lambda: 0.2, Tables: map[string]float64{"Messages": 1}, USD: 1.2},
+	}
+	if diff := cmp.Diff(want, got.Functions, cmpopts.EquateApprox(0, 1e-9)); diff != "" {
+		t.Errorf("functions (-want +got)\n%s", diff)
+	}
+	if math.Abs(got.USD-5.1633334) > 1e-9 {
+		t.Errorf("the total is %v, want 5.1633334: shares are no part of it", got.USD)
+	}
+}
+
 func TestBillOfNothing(t *testing.T) {
 	p, err := bill.Current()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b := p.Of(meter.Usage{}); b.USD != 0 || b.PerMillion != 0 || b.Lines == nil {
+	if b := p.Of(meter.Usage{}); b.USD != 0 || b.PerMillion != 0 || b.Lines == nil || b.Functions == nil {
 		t.Errorf("bill = %+v", b)
 	}
 }

@@ -6,8 +6,10 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -54,6 +56,17 @@ func run(f flags) error {
 		fmt.Fprintf(w, "%s\t%s\t%.6g\t%s\t$%.6f\n", line.Service, line.Resource, line.Units, line.What, line.USD)
 	}
 	fmt.Fprintf(w, "total\t\t\t\t$%.6f\n", b.USD)
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	fmt.Println("\nOf that, by function:")
+	for _, f := range b.Functions {
+		fmt.Fprintf(w, "%s\t$%.6f\titself $%.6f", f.Name, f.USD, f.Lambda)
+		for _, table := range slices.Sorted(maps.Keys(f.Tables)) {
+			fmt.Fprintf(w, ", %s $%.6f", table, f.Tables[table])
+		}
+		fmt.Fprintln(w)
+	}
 	if err := w.Flush(); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"image"
 	"image/color"
 	"image/png"
 	"iter"
@@ -98,8 +99,8 @@ func (p *page) click(selector chromedp.CSS) {
 	}
 }
 
-// painted looks at a picture of the chart: each line's colour must be in its upper nine tenths, where
-// lines are that have left the ground.
+// painted looks at a picture of the chart: each line's colour, or nearly so at a slope's edge, must be
+// above the ground, where lines are that have left it.
 func (p *page) painted() {
 	p.t.Helper()
 	picture, err := chromedp.Run(p.ctx, chromedp.Screenshot(chromedp.CSS("#chart")))
@@ -110,21 +111,35 @@ func (p *page) painted() {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	dots := map[string]int{}
-	b := img.Bounds()
-	for y := b.Min.Y; y < b.Max.Y-b.Dy()/10; y++ {
-		for x := b.Min.X; x < b.Max.X; x++ {
-			c := color.NRGBAModel.Convert(img.At(x, y)).(color.NRGBA)
-			dots[fmt.Sprintf("rgb(%d, %d, %d)", c.R, c.G, c.B)]++
-		}
-	}
 	colours, err := chromedp.Run(p.ctx, chromedp.Evaluate[[]string](`[...document.querySelectorAll("#chart polyline")].map(line => getComputedStyle(line).stroke)`))
 	if err != nil || len(colours) != 3 {
 		p.t.Fatalf("colours of the chart's lines: %q %v, want 3", colours, err)
 	}
 	for _, colour := range colours {
-		if dots[colour] < 10 {
-			p.t.Errorf("the chart has %d dots of %s, want a line", dots[colour], colour)
+		var r, g, b int
+		if _, err := fmt.Sscanf(colour, "rgb(%d, %d, %d)", &r, &g, &b); err != nil {
+			p.t.Fatalf("a line's colour is %q: %v", colour, err)
+		}
+		if dots := above(img, r, g, b); dots < 5 {
+			p.t.Errorf("the chart has %d dots of %s above the ground, want a line", dots, colour)
 		}
 	}
 }
+
+// above counts the dots of a colour in all but the lowest part of a picture, where lines of zeros are.
+func above(img image.Image, r, g, b int) (dots int) {
+	const near = 40 // colours of different lines are further apart, and from the paper
+	area := img.Bounds()
+	area.Max.Y -= area.Dy() * 4 / 100
+	for y := area.Min.Y; y < area.Max.Y; y++ {
+		for x := area.Min.X; x < area.Max.X; x++ {
+			c := color.NRGBAModel.Convert(img.At(x, y)).(color.NRGBA)
+			if abs(int(c.R)-r) <= near && abs(int(c.G)-g) <= near && abs(int(c.B)-b) <= near {
+				dots++
+			}
+		}
+	}
+	return dots
+}
+
+func abs(n int) int { return max(n, -n) }

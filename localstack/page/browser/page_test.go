@@ -39,6 +39,8 @@ func TestPage(t *testing.T) {
 	p.painted()
 	p.await("it has a price", bill+` > 0 && /^US\$ 0\.\d+ so far, \d+\.\d\d per million frames/.test(`+cost+`)`)
 
+	p.await("send has its share", `[...document.querySelectorAll("#functions tr")].some(row => /^SendFunction\$0\.\d+.*-MessagesTable \$0\.\d+.*\$0\.\d+$/.test(row.textContent))`)
+
 	before := p.number(counted("apigateway", "messages_in"))
 	c.duet("send", "alice", "hello yourself", "--as", "bob")
 	p.await("another message counts on", fmt.Sprintf("%s > %v", counted("apigateway", "messages_in"), before))
