@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -20,6 +21,23 @@ func (c *Cloud) load() (*template.Stack, tablePlan, error) {
 		CheckTables: func() error { return c.engine.strangers(planned) },
 	})
 	return read, planned, err
+}
+
+// install puts a stack, whose functions have been started, in the place of the one that runs. Only a
+// fault of the machine makes it fail.
+func (c *Cloud) install(next *template.Stack, planned tablePlan, functions runningFunctions) error {
+	if err := planned.Apply(); err != nil {
+		return err
+	}
+	c.guard.Set(next.Policies)
+	c.functions.Set(functions.runners)
+	c.current = functions
+	errs := []error{c.invocations.SetFunctions(next.Functions), c.setMappings(next.Mappings)}
+	if next.API != nil {
+		errs = append(errs, c.api.Deploy(*next.API))
+	}
+	c.stack.Store(next)
+	return errors.Join(errs...)
 }
 
 // runningMapping is an event source mapping that runs.

@@ -84,16 +84,9 @@ func (c *Cloud) restore() error {
 	if err != nil {
 		return err
 	}
-	if err := planned.Apply(); err != nil {
+	if err := c.install(read, planned, functions); err != nil {
 		return err
 	}
-	c.guard.Set(read.Policies)
-	c.functions.Set(functions.runners)
-	c.current = functions
-	if err := c.setMappings(read.Mappings); err != nil {
-		return err
-	}
-	c.stack.Store(read)
 	if c.api != nil {
 		c.api.Cut("")
 	}

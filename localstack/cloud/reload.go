@@ -2,7 +2,6 @@ package cloud
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -154,18 +153,7 @@ func (c *Cloud) deploy(ctx context.Context, changed []string) ([]string, error) 
 	}
 	// From here on nothing fails but by a fault of the machine.
 	done := difference(before, next, functions.replaced, missing)
-	if err := planned.Apply(); err != nil {
-		return nil, err
-	}
-	c.guard.Set(next.Policies)
-	c.functions.Set(functions.runners)
-	c.current = functions
-	errs := []error{c.invocations.SetFunctions(next.Functions), c.setMappings(next.Mappings)}
-	if next.API != nil {
-		errs = append(errs, c.api.Deploy(*next.API))
-	}
-	c.stack.Store(next)
-	return done, errors.Join(errs...)
+	return done, c.install(next, planned, functions)
 }
 
 // affected are the functions whose programs are made of changed files.
