@@ -69,8 +69,16 @@ func hear(t *testing.T, c *websocket.Conn) string {
 
 // A chat room as the best-known samples are written runs as it is: its API spelled out, a retired
 // runtime, a Makefile, addresses that its code makes itself, a stage that throttles a route.
+// In plain CloudFormation, too, with a role for all functions, and an alias in the place of one.
 func TestLobby(t *testing.T) {
-	p := cloudtest.StartProcess(t, t.TempDir(), "--template", "localstack/testdata/lobby/template.yaml")
+	for _, file := range []string{"template.yaml", "plain.yaml"} {
+		t.Run(file, func(t *testing.T) { visitLobby(t, "localstack/testdata/lobby/"+file) })
+	}
+}
+
+// visitLobby lets ann and ben talk in the lobby.
+func visitLobby(t *testing.T, file string) {
+	p := cloudtest.StartProcess(t, t.TempDir(), "--template", file)
 	url := output(t, p.URL(), "WebSocketURI")
 	ann, ben := dial(t, url), dial(t, url)
 	say(t, ann, `{"message":"say","data":"hello"}`)
