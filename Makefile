@@ -66,6 +66,10 @@ lint-template: $(CACHE)/cfn-lint/bin/cfn-lint ## Check the template with cfn-lin
 	$(CACHE)/cfn-lint/bin/cfn-lint template.yaml infra/*.yaml
 	$(CACHE)/cfn-lint/bin/python .ci/check_template.py template.yaml
 
+.PHONY: lint-asyncapi
+lint-asyncapi: ## Check docs/asyncapi.yaml with AsyncAPI's own parser (installs Node by apt if missing)
+	@./.ci/lint-asyncapi
+
 .PHONY: sam-build
 sam-build: $(CACHE)/sam-cli/bin/sam ## Build the functions as for AWS, with the SAM CLI
 	SAM_CLI_TELEMETRY=0 $(CACHE)/sam-cli/bin/sam build --build-dir $(CACHE)/sam --cache-dir $(CACHE)/sam-cache
@@ -95,7 +99,7 @@ smoke: ## Run `make run` and let two real duet processes chat
 	@./.ci/smoke
 
 .PHONY: check
-check: lint vulncheck test race lint-template sam-build test-process test-aws-cli test-page test-differential test-dynamodb-local smoke ## Everything that CI runs
+check: lint vulncheck test race lint-template lint-asyncapi sam-build test-process test-aws-cli test-page test-differential test-dynamodb-local smoke ## Everything that CI runs
 
 $(GOBIN)/staticcheck:
 	GOBIN=$(GOBIN) go install $(STATICCHECK)

@@ -65,6 +65,14 @@ var frameTypes = map[wire.Type]reflect.Type{
 	wire.TypeMessage: reflect.TypeFor[wire.Message](),
 	wire.TypeBehind:  reflect.TypeFor[wire.Behind](),
 	wire.TypeClosing: reflect.TypeFor[wire.Closing](),
+
+	wire.TypeOK:       reflect.TypeFor[wire.OK](),
+	wire.TypeAcked:    reflect.TypeFor[wire.Acked](),
+	wire.TypeReceipt:  reflect.TypeFor[wire.Receipt](),
+	wire.TypeTyping:   reflect.TypeFor[wire.TypingPush](),
+	wire.TypePresence: reflect.TypeFor[wire.Presence](),
+	wire.TypeAccount:  reflect.TypeFor[wire.AccountFrame](),
+	wire.TypeErased:   reflect.TypeFor[wire.Erased](),
 }
 
 // Every frame of the server is read without loss and written byte for byte.
@@ -81,6 +89,9 @@ func TestGoldenServerFrames(t *testing.T) {
 			}
 			seen[head.Type] = true
 			kind := frameTypes[head.Type]
+			if strings.HasPrefix(name, "push_presence") {
+				kind = reflect.TypeFor[wire.PresencePush]()
+			}
 			if kind == nil {
 				t.Fatalf("there is no type for %q frames", head.Type)
 			}
@@ -113,10 +124,7 @@ func TestGoldenErrors(t *testing.T) {
 			t.Errorf("%s holds code %q", name, e.Code)
 		}
 	}
-	for _, code := range []chat.Code{
-		chat.BadRequest, chat.TooLarge, chat.UnknownAction, chat.UnknownUser, chat.NotFound, chat.Forbidden, chat.Blocked,
-		chat.OutOfOrder, chat.RateLimited, chat.SessionExpired, chat.Conflict, chat.Unavailable,
-	} {
+	for _, code := range allCodes {
 		if !seen[code] {
 			t.Errorf("no golden error has code %q", code)
 		}
@@ -139,6 +147,18 @@ func TestGoldenRequests(t *testing.T) {
 		"request_history_after":   wire.History{Ref: "h1", Conversation: "alice~bob", After: 1, Before: -1, Limit: 50},
 		"request_history_before":  wire.History{Ref: "h2", Conversation: "alice~bob", After: -1, Before: wire.MaxNumber, Limit: wire.MaxPageMessages},
 		"request_ping":            wire.Ping{Ref: "p1"},
+		"request_edit":            wire.Entry{Ref: "e1", Kind: chat.KindEdit, Conversation: "alice~bob", N: 3, Target: 1, Text: "hello, bob", Seen: 3},
+		"request_unsend":          wire.Entry{Ref: "e2", Kind: chat.KindUnsend, Conversation: "alice~bob", N: 4, Target: 1},
+		"request_react":           wire.Entry{Ref: "e3", Kind: chat.KindReaction, Conversation: "alice~bob", N: 5, Target: 2, Emoji: "👍🏽"},
+		"request_react_back":      wire.Entry{Ref: "e4", Kind: chat.KindReaction, Conversation: "alice~bob", N: 6, Target: 2},
+		"request_ack":             wire.Ack{Ref: "a1", Conversation: "alice~bob", Delivered: 6, Read: 3},
+		"request_typing":          wire.Typing{Ref: "t1", Conversation: "alice~bob", On: true},
+		"request_presence":        wire.Watch{Ref: "w1", Users: []chat.User{"bob", "carol"}, Visible: new(bool)},
+		"request_block":           wire.Block{Ref: "b1", User: "bob", On: true},
+		"request_unblock":         wire.Block{Ref: "b2", User: "bob"},
+		"request_account":         wire.Account{Ref: "c1"},
+		"request_signout":         wire.SignOut{Ref: "o1", Scope: chat.OtherSessions},
+		"request_erase":           wire.Erase{Ref: "x1"},
 	}
 	for name, frame := range goldenRequests(t) {
 		t.Run(name, func(t *testing.T) {
@@ -154,6 +174,22 @@ func TestGoldenRequests(t *testing.T) {
 				got, err = wire.DecodeHistory(frame, "alice")
 			case wire.ActionPing:
 				got, err = wire.DecodePing(frame)
+			case wire.ActionEdit, wire.ActionUnsend, wire.ActionReact:
+				got, err = wire.DecodeEntry(frame, "alice")
+			case wire.ActionAck:
+				got, err = wire.DecodeAck(frame, "alice")
+			case wire.ActionTyping:
+				got, err = wire.DecodeTyping(frame, "alice")
+			case wire.ActionWatch:
+				got, err = wire.DecodeWatch(frame, "alice")
+			case wire.ActionBlock, wire.ActionUnblock:
+				got, err = wire.DecodeBlock(frame, "alice")
+			case wire.ActionAccount:
+				got, err = wire.DecodeAccount(frame)
+			case wire.ActionSignOut:
+				got, err = wire.DecodeSignOut(frame)
+			case wire.ActionErase:
+				got, err = wire.DecodeErase(frame, "alice")
 			default:
 				t.Fatalf("there is no action %q", action)
 			}
