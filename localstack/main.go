@@ -34,6 +34,8 @@ type flags struct {
 	Outputs   string            `placeholder:"FILE" help:"Write the stack's outputs to this file as JSON, once ready."`
 	Stack     string            `default:"duet" placeholder:"NAME" help:"Name of the stack, of which names of tables and queues are made."`
 	DynamoDB  string            `name:"dynamodb" placeholder:"URL" help:"Have the tables in this DynamoDB, such as DynamoDB Local's http://localhost:8000, not in the embedded one."`
+	Cognito   string            `placeholder:"URL" help:"Have the user pools there, not in the embedded Cognito."`
+	CognitoID map[string]string `name:"cognito-id" placeholder:"NAME=ID" help:"The id of a user pool or client of the template, with --cognito; may be repeated. Default: found by its name, or made."`
 	Watch     bool              `help:"Reload on a change of the template or of the functions' code; connections and data stay."`
 	Parameter map[string]string `placeholder:"NAME=VALUE" help:"A parameter of the template."`
 	Fault     []string          `sep:"none" placeholder:"RULE" help:"Let something fail, as in 'dynamodb/PutItem p=0.1 error=ThrottlingException'; may be repeated. See docs/local-cloud.md."`
@@ -84,7 +86,7 @@ func run(ctx context.Context, f flags) error {
 	limits.NoThrottling = !f.Throttle
 	c, err := cloud.Start(ctx, cloud.Config{
 		Template: f.Template, Host: f.Host, Port: f.Port, Dir: f.Data, Functions: f.Functions, Parameters: f.Parameter,
-		Stack: f.Stack, DynamoDB: f.DynamoDB,
+		Stack: f.Stack, DynamoDB: f.DynamoDB, Cognito: f.Cognito, CognitoIDs: f.CognitoID,
 		StreamDelay: time.Duration(f.StreamDelay),
 		Suggested:   map[string]string{"LogLevel": f.LogLevel.String()},
 		Limits:      limits,
@@ -166,6 +168,9 @@ func greet(c *cloud.Cloud, f flags) {
 	}
 	if f.DynamoDB != "" {
 		data += "; tables at " + f.DynamoDB
+	}
+	if f.Cognito != "" {
+		data += "; users at " + f.Cognito
 	}
 	faults := ""
 	if s := c.Faults().Status(); s.Active {

@@ -58,6 +58,10 @@ type Config struct {
 	Stack string
 	// DynamoDB is the URL of a DynamoDB that has the tables; "" for the embedded one.
 	DynamoDB string
+	// Cognito is the URL of user pools; "" for the embedded ones. CognitoIDs are the ids that pools and
+	// clients have there, by their names in the template: those that have none are found by name, or made.
+	Cognito    string
+	CognitoIDs map[string]string
 	// Functions is InProcess, the default, or Process.
 	Functions  string
 	Parameters map[string]string // of the template, over its defaults
@@ -91,9 +95,10 @@ type Cloud struct {
 	faults      *fault.Injector
 	tables      dynamodb.Doer  // what requests for DynamoDB go to: engine, or what stands before it
 	invoker     lambda.Invoker // what invocations go to: functions, or what stands before them
-	pools       *cognito.Pools
-	api         *gateway.Gateway // nil without an API
-	served      http.Handler     // what requests for api go to: api, or what stands before it
+	pools       userPools
+	identities  template.UserPools // of pools elsewhere
+	api         *gateway.Gateway   // nil without an API
+	served      http.Handler       // what requests for api go to: api, or what stands before it
 	server      *http.Server
 	queues      *sqs.Service
 	invocations *lambda.API // of functions, by the Lambda API
@@ -148,6 +153,9 @@ func Start(ctx context.Context, o Config) (_ *Cloud, err error) {
 	if c.engine, err = c.openEngine(ctx); err != nil {
 		return nil, err
 	}
+	if err := c.openUserPools(ctx); err != nil {
+		return nil, err
+	}
 	read, planned, err := c.load()
 	if err != nil {
 		return nil, err
@@ -188,12 +196,14 @@ func Start(ctx context.Context, o Config) (_ *Cloud, err error) {
 	if err != nil {
 		return nil, err
 	}
-	c.pools, err = cognito.New(cognito.Options{
-		Pools: read.Pools, Store: c.store, Invoker: c.invoker, BaseURL: c.url, Region: Region, Account: Account,
-		Now: time.Now, Log: o.Log, PasswordCost: o.PasswordCost,
-	})
-	if err != nil {
-		return nil, err
+	if c.pools == nil {
+		c.pools, err = cognito.New(cognito.Options{
+			Pools: read.Pools, Store: c.store, Invoker: c.invoker, BaseURL: c.url, Region: Region, Account: Account,
+			Now: time.Now, Log: o.Log, PasswordCost: o.PasswordCost,
+		})
+		if err != nil {
+			return nil, err
+		}
 	}
 	if read.API != nil {
 		c.api, err = gateway.New(*read.API, gateway.Options{

@@ -17,7 +17,7 @@ func (c *Cloud) load() (*template.Stack, tablePlan, error) {
 	planned := c.engine.plan(c.background)
 	read, err := template.Load(c.config.Template, template.Options{
 		Parameters: c.config.Parameters, Suggested: c.config.Suggested, Stack: c.config.Stack, Region: Region, Account: Account,
-		Host: strings.TrimPrefix(c.url, "http://"), CreateTable: planned.Table,
+		Host: strings.TrimPrefix(c.url, "http://"), CreateTable: planned.Table, UserPools: c.identities,
 		CheckTables: func() error { return c.engine.strangers(planned) },
 	})
 	return read, planned, err

@@ -136,11 +136,24 @@ func (elsewhere) Close() error { return nil }
 // provide makes what engines elsewhere are to have for a stack, once it is known that all of the template
 // can be run, and reads the template again: only now are their ARNs and ids known.
 func (c *Cloud) provide(read *template.Stack, planned tablePlan) (*template.Stack, tablePlan, error) {
-	if _, there := c.engine.(elsewhere); !there || len(planned.Missing()) == 0 {
-		return read, planned, nil
+	_, tables := c.engine.(elsewhere)
+	tables = tables && len(planned.Missing()) > 0
+	if tables {
+		if err := planned.Apply(); err != nil {
+			return nil, nil, fmt.Errorf("--dynamodb %s: %w", c.config.DynamoDB, err)
+		}
 	}
-	if err := planned.Apply(); err != nil {
-		return nil, nil, fmt.Errorf("--dynamodb %s: %w", c.config.DynamoDB, err)
+	pools, users := c.pools.(*remote.UserPools)
+	users = users && c.identities.IDs == nil
+	if users {
+		provided, err := pools.Provide(c.background, read.Pools, c.config.CognitoIDs)
+		if err != nil {
+			return nil, nil, fmt.Errorf("--cognito %s: %w", c.config.Cognito, err)
+		}
+		c.identities = template.UserPools{IDs: provided.IDs, Issuers: provided.Issuers}
+	}
+	if !tables && !users {
+		return read, planned, nil
 	}
 	return c.load()
 }

@@ -80,7 +80,7 @@ func (s *inProcessServices) Do(r *http.Request) (*http.Response, error) { return
 
 // RoundTrip implements http.RoundTripper. Other hosts than this process are asked over the network.
 func (s *inProcessServices) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.URL.Host != s.host {
+	if r.URL.Host != s.host && !s.cloud.standsFor(r.URL.Host) {
 		return http.DefaultTransport.RoundTrip(r)
 	}
 	if target := r.Header.Get("X-Amz-Target"); strings.HasPrefix(target, "DynamoDB") {

@@ -55,20 +55,11 @@ func (p *Pools) serveAPI(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		var refusal *apiError
-		if !errors.As(err, &refusal) {
-			refusal = internal(err)
-		}
-		status := http.StatusBadRequest
-		if refusal.kind == internalError {
-			status = http.StatusInternalServerError
+		if !errors.As(err, &refusal) || refusal.kind == internalError {
 			p.log.ErrorContext(r.Context(), "user pool operation failed", "operation", operation, "error", err)
 		}
-		h.Set("X-Amzn-ErrorType", refusal.kind+":")
-		// A header is one line of ASCII; the text proper is in the body.
-		h.Set("X-Amzn-ErrorMessage", headerText(refusal.message))
-		w.WriteHeader(status)
-		// Encoding two strings cannot fail.
-		body, _ = encode(map[string]string{"__type": refusal.kind, "message": refusal.message})
+		Refuse(w, err)
+		return
 	}
 	// An error here means that the client went away.
 	_, _ = w.Write(body)

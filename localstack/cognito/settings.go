@@ -16,6 +16,8 @@ type Pool struct {
 	// ID is REGION_NAME, the name of letters and digits: see PoolID.
 	ID   string
 	Name string
+	// Resource is what the pool is called in the template.
+	Resource string
 	// PasswordPolicy is Policies.PasswordPolicy; nil is DefaultPasswordPolicy.
 	PasswordPolicy *PasswordPolicy
 	// CaseInsensitive is the opposite of UsernameConfiguration.CaseSensitive.
@@ -31,6 +33,8 @@ type Pool struct {
 type Client struct {
 	ID   string
 	Name string
+	// Resource is what the client is called in the template.
+	Resource string
 	// ExplicitAuthFlows as in the template; empty is Cognito's default, which has no passwords.
 	ExplicitAuthFlows []string
 	// PreventUserExistenceErrors is true for ENABLED, false for LEGACY.

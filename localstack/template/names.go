@@ -1,6 +1,7 @@
 package template
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -73,14 +74,14 @@ func (r *reader) nameNow(res *resource) (err error) {
 			return err
 		}
 	case "AWS::Cognito::UserPool":
-		pool := cognito.PoolID(r.Region, r.Stack+"-"+id)
+		pool := cmp.Or(r.UserPools.IDs[id], cognito.PoolID(r.Region, r.Stack+"-"+id))
 		host := fmt.Sprintf("cognito-idp.%s.%s/%s", r.Region, urlSuffix, pool)
 		res.ref = pool
 		res.attributes = map[string]string{
 			"Arn": arn("cognito-idp", "userpool/"+pool), "UserPoolId": pool, "ProviderName": host, "ProviderURL": "https://" + host,
 		}
 	case "AWS::Cognito::UserPoolClient":
-		res.ref = cognito.ClientID(r.Stack + "-" + id)
+		res.ref = cmp.Or(r.UserPools.IDs[id], cognito.ClientID(r.Stack+"-"+id))
 		res.attributes["ClientId"] = res.ref
 	case "AWS::SQS::Queue":
 		name, err := r.ownName(res, "QueueName", r.Stack+"-"+id)

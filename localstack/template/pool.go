@@ -8,7 +8,7 @@ import (
 )
 
 func (r *reader) readPool(res *resource, p *node) error {
-	pool := cognito.Pool{ID: res.ref}
+	pool := cognito.Pool{ID: res.ref, Resource: res.id}
 	var err error
 	if pool.Name, err = p.str("UserPoolName", res.id); err != nil {
 		return err
@@ -67,7 +67,7 @@ func (r *reader) readPoolClient(res *resource, p *node) error {
 	if !r.isPool(poolID) {
 		return p.at("UserPoolId").fail("UserPoolId is %q, which is no user pool of this template", poolID)
 	}
-	c := cognito.Client{ID: res.ref}
+	c := cognito.Client{ID: res.ref, Resource: res.id}
 	if c.Name, err = p.str("ClientName", res.id); err != nil {
 		return err
 	}

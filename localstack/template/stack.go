@@ -34,8 +34,16 @@ type Options struct {
 	Host string
 	// CreateTable makes a table or plans it, or finds it: its stream's ARN is needed to go on.
 	CreateTable func(dynamodb.TableSpec) (dynamodb.TableInfo, error)
+	// UserPools are those that are elsewhere.
+	UserPools UserPools
 	// CheckTables says what is wrong with the tables as a whole, once all are known; may be nil.
 	CheckTables func() error
+}
+
+// UserPools are user pools that are elsewhere, and so have ids of their own.
+type UserPools struct {
+	IDs     map[string]string // of pools and clients, by their names in the template
+	Issuers map[string]string // of tokens, by the pool's id
 }
 
 // Stack is what the local cloud runs.
@@ -306,6 +314,9 @@ const (
 // local makes the URLs of services that this process stands in for local ones.
 func (r *reader) local(value string) string {
 	if rest, ok := strings.CutPrefix(value, fmt.Sprintf("https://cognito-idp.%s.%s", r.Region, urlSuffix)); ok {
+		if issuer := r.UserPools.Issuers[strings.TrimPrefix(rest, "/")]; issuer != "" {
+			return issuer
+		}
 		return "http://" + r.Host + rest
 	}
 	if rest, ok := strings.CutPrefix(value, fmt.Sprintf("https://sqs.%s.%s", r.Region, urlSuffix)); ok {
