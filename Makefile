@@ -90,6 +90,10 @@ test-dynamodb-local: ## Run the black-box suites with the tables on DynamoDB Loc
 test-page: ## Look at the page /_local/ in Chromium while people chat (installs it by apt if missing)
 	@./.ci/test-page
 
+.PHONY: test-cognito
+test-cognito: $(CACHE)/moto/bin/moto_server ## Sign up, sign in and chat with the user pool in moto, which is installed (needs Python)
+	@./.ci/cognito $(CACHE)/moto/bin/moto_server
+
 .PHONY: redrive
 redrive: ## Deliver again what was given up (ARGS="--dry-run"; AWS: ARGS="--queue-url URL" ENDPOINT=)
 	go run ./cmd/redrive $(if $(ENDPOINT),--endpoint $(ENDPOINT)) $(ARGS)
@@ -99,7 +103,7 @@ smoke: ## Run `make run` and let two real duet processes chat
 	@./.ci/smoke
 
 .PHONY: check
-check: lint vulncheck test race lint-template lint-asyncapi sam-build test-process test-aws-cli test-page test-differential test-dynamodb-local smoke ## Everything that CI runs
+check: lint vulncheck test race lint-template lint-asyncapi sam-build test-process test-aws-cli test-page test-differential test-dynamodb-local test-cognito smoke ## Everything that CI runs
 
 $(GOBIN)/staticcheck:
 	GOBIN=$(GOBIN) go install $(STATICCHECK)
@@ -113,6 +117,8 @@ $(CACHE)/$(1)/bin/$(2):
 endef
 $(eval $(call python_tool,cfn-lint,cfn-lint,cfn-lint==1.51.0))
 $(eval $(call python_tool,aws-cli,aws,awscli==1.45.11))
+comma := ,
+$(eval $(call python_tool,moto,moto_server,moto[cognitoidp$(comma)server]==5.2.5))
 $(eval $(call python_tool,sam-cli,sam,aws-sam-cli==1.170.0))
 
 # ---- AWS -----------------------------------------------------------------------------------------

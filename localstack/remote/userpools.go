@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -14,10 +13,7 @@ import (
 	"github.com/duet-chat/duet/localstack/lambda"
 )
 
-const (
-	poolTarget     = cognito.TargetPrefix
-	maxPoolRequest = 128 << 10 // bytes, as of the embedded user pools
-)
+const poolTarget = cognito.TargetPrefix
 
 // UserPoolsOptions are what remote user pools need. URL is required, and Invoker if a pool has triggers.
 type UserPoolsOptions struct {
@@ -66,7 +62,7 @@ func OpenUserPools(ctx context.Context, o UserPoolsOptions) (*UserPools, error) 
 	if err == nil || isRefusal(err, "ResourceNotFoundException", "AccessDeniedException") {
 		return u, nil
 	}
-	return nil, fmt.Errorf("the user pools cannot be used: %w", err)
+	return nil, fmt.Errorf("the user pools cannot be used: %w: start them, or correct the URL or your credentials", err)
 }
 
 // URL is where they answer.
@@ -96,7 +92,7 @@ func (u *UserPools) Provide(ctx context.Context, pools []cognito.Pool, given map
 			UserPool struct{ LambdaConfig map[string]any }
 		}
 		if err := again(ctx, func() error { return u.call(ctx, "DescribeUserPool", map[string]string{"UserPoolId": id}, &there) }); err != nil {
-			return p, fmt.Errorf("user pool %s: %s: %w", spec.Resource, id, err)
+			return p, fmt.Errorf("user pool %[1]s: %[2]w: name another by --cognito-id %[1]s=ID, or leave it out to have one found by the name %[3]s, or made", spec.Resource, err, spec.Name)
 		}
 		pool := &userPool{Pool: spec, ours: len(there.UserPool.LambdaConfig) == 0}
 		pool.ID, pool.Clients = id, nil
@@ -151,6 +147,9 @@ func (u *UserPools) providePool(ctx context.Context, spec cognito.Pool, given st
 
 func (u *UserPools) provideClient(ctx context.Context, pool string, spec cognito.Client, given string) (id string, err error) {
 	if given != "" {
+		if err := u.checkClient(ctx, pool, given); err != nil {
+			return "", fmt.Errorf("%w: name another by --cognito-id %s=ID, or leave it out to have one found by the name %s, or made", err, spec.Resource, spec.Name)
+		}
 		return given, nil
 	}
 	found, err := u.named(ctx, "ListUserPoolClients", "UserPoolClients", "ClientName", "ClientId", spec.Name, map[string]any{"UserPoolId": pool, "MaxResults": 60})
@@ -186,6 +185,18 @@ func (u *UserPools) provideClient(ctx context.Context, pool string, spec cognito
 	return made.UserPoolClient.ClientId, nil
 }
 
+// checkClient refuses a client that is not there, or keeps a secret: sign-ups through it would need that.
+func (u *UserPools) checkClient(ctx context.Context, pool, id string) error {
+	var there struct{ UserPoolClient struct{ ClientSecret string } }
+	err := again(ctx, func() error {
+		return u.call(ctx, "DescribeUserPoolClient", map[string]string{"UserPoolId": pool, "ClientId": id}, &there)
+	})
+	if err == nil && there.UserPoolClient.ClientSecret != "" {
+		err = fmt.Errorf("the client %s has a secret, which terminals and browsers cannot keep", id)
+	}
+	return err
+}
+
 // named lists the ids of what has a name.
 func (u *UserPools) named(ctx context.Context, operation, list, nameMember, idMember, name string, in map[string]any) (ids []string, err error) {
 	for {
@@ -219,10 +230,26 @@ func (u *UserPools) issuer(ctx context.Context, pool string) (string, error) {
 	}
 	var told struct{ Issuer string }
 	if status == http.StatusOK && json.Unmarshal(answer, &told) == nil && told.Issuer != "" {
-		return told.Issuer, nil
+		return told.Issuer, u.reach(ctx, told.Issuer)
 	}
 	region, _, _ := strings.Cut(pool, "_")
 	return "https://cognito-idp." + region + ".amazonaws.com/" + pool, nil
+}
+
+// reach finds out whether an issuer on this machine or network can be asked for its keys: an emulator may sign
+// in the name of a port that it does not listen on.
+func (u *UserPools) reach(ctx context.Context, issuer string) error {
+	if !strings.HasPrefix(issuer, "http://") || strings.HasPrefix(issuer, u.URL()+"/") {
+		return nil
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, issuer+"/.well-known/openid-configuration", nil)
+	if err != nil {
+		return err
+	}
+	if _, _, _, err := u.api.do(request); err != nil {
+		return fmt.Errorf("it says that its tokens are issued by %s, where their keys cannot be had: configure its host and port so that this is %s (%w)", issuer, u.URL(), err)
+	}
+	return nil
 }
 
 func (u *UserPools) document(ctx context.Context, path string) (int, http.Header, []byte, error) {
@@ -241,182 +268,4 @@ func (u *UserPools) StandsFor(host string) bool {
 		}
 	}
 	return false
-}
-
-// Close implements io.Closer.
-func (u *UserPools) Close() error { return nil }
-
-// ServeHTTP passes on what is asked of the user pools: the JSON API, POST /, and a pool's documents.
-func (u *UserPools) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
-	h.Set("Access-Control-Allow-Origin", "*") // as Cognito allows browsers
-	h.Set("Access-Control-Expose-Headers", "x-amzn-RequestId,x-amzn-ErrorType,x-amzn-ErrorMessage,Date")
-	switch r.Method {
-	case http.MethodOptions:
-		h.Set("Access-Control-Allow-Methods", "GET, POST, OPTIONS")
-		h.Set("Access-Control-Allow-Headers", "*, Authorization, Cache-Control, Content-Type, X-Amz-Target, X-Amz-User-Agent, Amz-Sdk-Invocation-Id, Amz-Sdk-Request")
-		h.Set("Access-Control-Max-Age", "172800")
-	case http.MethodPost:
-		u.serveAPI(w, r)
-	default:
-		status, header, answer, err := u.document(r.Context(), r.URL.EscapedPath())
-		u.answer(w, r, status, header, u.withKeys(r.URL.Path, answer), err)
-	}
-}
-
-// withKeys lets a discovery document name the keys' address under the issuer's. Emulators that sign in the
-// name of AWS's hosts name their own, which a verifier refuses: it is not as safe as the issuer.
-func (u *UserPools) withKeys(path string, answer []byte) []byte {
-	id, document, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	pool := u.byID[id]
-	if pool == nil || document != ".well-known/openid-configuration" || !strings.HasPrefix(pool.issuer, "https://") {
-		return answer
-	}
-	var members map[string]json.RawMessage
-	if json.Unmarshal(answer, &members) != nil || members["jwks_uri"] == nil {
-		return answer
-	}
-	members["jwks_uri"], _ = json.Marshal(pool.issuer + "/.well-known/jwks.json") // a string: cannot fail
-	return encode(members)
-}
-
-func (u *UserPools) serveAPI(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPoolRequest))
-	if err != nil {
-		http.Error(w, "the request could not be read: "+err.Error(), http.StatusBadRequest)
-		return
-	}
-	target := r.Header.Get("X-Amz-Target")
-	switch strings.TrimPrefix(target, poolTarget) {
-	case "SignUp":
-		u.signUp(w, r, target, body)
-	case "ConfirmSignUp", "AdminConfirmSignUp":
-		u.confirm(w, r, target, body)
-	default:
-		status, header, answer, err := u.api.post(r.Context(), target, body)
-		u.answer(w, r, status, header, answer, err)
-	}
-}
-
-// answer passes an answer on.
-func (u *UserPools) answer(w http.ResponseWriter, r *http.Request, status int, header http.Header, answer []byte, err error) {
-	if err != nil {
-		u.log.WarnContext(r.Context(), "the user pools do not answer", "url", u.api.url, "error", err)
-		cognito.Refuse(w, err)
-		return
-	}
-	for _, name := range []string{"Content-Type", "X-Amzn-Requestid", "X-Amzn-Errortype", "X-Amzn-Errormessage"} {
-		if v := header.Get(name); v != "" {
-			w.Header().Set(name, v)
-		}
-	}
-	w.WriteHeader(status)
-	_, _ = w.Write(answer) // the client is gone if this fails
-}
-
-type attribute struct{ Name, Value string }
-
-// account is what is to be known of a sign-up or a confirmation.
-type account struct {
-	ClientId, UserPoolId, Username string
-	UserAttributes, ValidationData []attribute
-	ClientMetadata                 map[string]string
-}
-
-func asMap(list []attribute) map[string]string {
-	m := map[string]string{}
-	for _, a := range list {
-		m[a.Name] = a.Value
-	}
-	return m
-}
-
-// triggered is the pool of a request whose triggers are to be run; nil if there is none.
-func (u *UserPools) triggered(a account) *userPool {
-	pool := u.byClient[a.ClientId]
-	if pool == nil {
-		pool = u.byID[a.UserPoolId]
-	}
-	if pool == nil || !pool.ours || pool.PreSignUp+pool.PostConfirmation == "" {
-		return nil
-	}
-	return pool
-}
-
-// signUp signs a user up between the two triggers.
-func (u *UserPools) signUp(w http.ResponseWriter, r *http.Request, target string, body []byte) {
-	ctx := r.Context()
-	var a account
-	pool := (*userPool)(nil)
-	if json.Unmarshal(body, &a) == nil {
-		pool = u.triggered(a)
-	}
-	if pool == nil {
-		status, header, answer, err := u.api.post(ctx, target, body)
-		u.answer(w, r, status, header, answer, err)
-		return
-	}
-	confirmed, err := u.triggers.PreSignUp(ctx, cognito.Occasion{
-		Pool: pool.Pool, Client: a.ClientId, Username: a.Username,
-		Attributes: asMap(a.UserAttributes), Validation: asMap(a.ValidationData), Metadata: a.ClientMetadata,
-	})
-	if err != nil {
-		u.refuse(w, r, err)
-		return
-	}
-	status, header, answer, err := u.api.post(ctx, target, body)
-	if err != nil || status != http.StatusOK || !confirmed {
-		u.answer(w, r, status, header, answer, err)
-		return
-	}
-	if err := u.call(ctx, "AdminConfirmSignUp", map[string]string{"UserPoolId": pool.ID, "Username": a.Username}, nil); err != nil {
-		u.refuse(w, r, fmt.Errorf("the user has signed up, and cannot be confirmed: %w", err))
-		return
-	}
-	if err := u.confirmed(ctx, pool, a); err != nil {
-		u.refuse(w, r, err)
-		return
-	}
-	var members map[string]json.RawMessage
-	if json.Unmarshal(answer, &members) == nil {
-		members["UserConfirmed"] = json.RawMessage("true")
-		answer = encode(members)
-	}
-	u.answer(w, r, status, header, answer, nil)
-}
-
-// confirm confirms a user, and runs PostConfirmation.
-func (u *UserPools) confirm(w http.ResponseWriter, r *http.Request, target string, body []byte) {
-	status, header, answer, err := u.api.post(r.Context(), target, body)
-	var a account
-	if err == nil && status == http.StatusOK && json.Unmarshal(body, &a) == nil {
-		if pool := u.triggered(a); pool != nil {
-			if err := u.confirmed(r.Context(), pool, a); err != nil {
-				u.refuse(w, r, err)
-				return
-			}
-		}
-	}
-	u.answer(w, r, status, header, answer, err)
-}
-
-// confirmed runs PostConfirmation with what the pool knows of the user.
-func (u *UserPools) confirmed(ctx context.Context, pool *userPool, a account) error {
-	if pool.PostConfirmation == "" {
-		return nil
-	}
-	ctx = context.WithoutCancel(ctx) // the user is confirmed, whoever waits for it
-	var user struct{ UserAttributes []attribute }
-	if err := u.call(ctx, "AdminGetUser", map[string]string{"UserPoolId": pool.ID, "Username": a.Username}, &user); err != nil {
-		return fmt.Errorf("read the user for the PostConfirmation trigger: %w", err)
-	}
-	return u.triggers.PostConfirmation(ctx, cognito.Occasion{
-		Pool: pool.Pool, Client: a.ClientId, Username: a.Username, Attributes: asMap(user.UserAttributes), Metadata: a.ClientMetadata,
-	})
-}
-
-// refuse answers with what a trigger refused, or with an internal error, which is logged.
-func (u *UserPools) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	u.log.WarnContext(r.Context(), "a sign-up or confirmation was not finished", "error", err)
-	cognito.Refuse(w, err)
 }

@@ -31,15 +31,16 @@ type pools struct {
 
 func newPools(t *testing.T) *pools {
 	p := &pools{documents: map[string]string{}, answers: map[string]string{
-		"DescribeUserPool":     `{"UserPool":{"LambdaConfig":{}}}`,
-		"ListUserPools":        `{"UserPools":[{"Id":"eu-west-1_Other","Name":"other"}]}`,
-		"ListUserPoolClients":  `{"UserPoolClients":[]}`,
-		"CreateUserPool":       `{"UserPool":{"Id":"eu-west-1_New"}}`,
-		"CreateUserPoolClient": `{"UserPoolClient":{"ClientId":"newclient"}}`,
-		"SignUp":               `{"UserConfirmed":false,"UserSub":"s-1"}`,
-		"ConfirmSignUp":        `{}`,
-		"AdminConfirmSignUp":   `{}`,
-		"AdminGetUser":         `{"Username":"alice","UserAttributes":[{"Name":"sub","Value":"s-1"},{"Name":"email","Value":"a@example.org"}]}`,
+		"DescribeUserPool":       `{"UserPool":{"LambdaConfig":{}}}`,
+		"ListUserPools":          `{"UserPools":[{"Id":"eu-west-1_Other","Name":"other"}]}`,
+		"ListUserPoolClients":    `{"UserPoolClients":[]}`,
+		"CreateUserPool":         `{"UserPool":{"Id":"eu-west-1_New"}}`,
+		"CreateUserPoolClient":   `{"UserPoolClient":{"ClientId":"newclient"}}`,
+		"SignUp":                 `{"UserConfirmed":false,"UserSub":"s-1"}`,
+		"ConfirmSignUp":          `{}`,
+		"AdminConfirmSignUp":     `{}`,
+		"DescribeUserPoolClient": `{"UserPoolClient":{}}`,
+		"AdminGetUser":           `{"Username":"alice","UserAttributes":[{"Name":"sub","Value":"s-1"},{"Name":"email","Value":"a@example.org"}]}`,
 	}}
 	server := httptest.NewServer(p)
 	t.Cleanup(server.Close)
@@ -149,9 +150,9 @@ CreateUserPoolClient {"AccessTokenValidity":3600,"ClientName":"web","ExplicitAut
 		p := newPools(t)
 		p.answers["ListUserPools"] = `{"UserPools":[{"Id":"eu-west-1_There","Name":"app"}]}`
 		p.answers["ListUserPoolClients"] = `{"UserPoolClients":[{"ClientId":"there","ClientName":"web"}]}`
-		p.documents["/eu-west-1_There/.well-known/openid-configuration"] = `{"issuer":"http://tokens.example/there"}`
+		p.documents["/eu-west-1_There/.well-known/openid-configuration"] = `{"issuer":"https://tokens.example/there"}`
 		_, provided, err := provide(t, p, nil)
-		if err != nil || provided.IDs["Users"] != "eu-west-1_There" || provided.IDs["Web"] != "there" || provided.Issuers["eu-west-1_There"] != "http://tokens.example/there" {
+		if err != nil || provided.IDs["Users"] != "eu-west-1_There" || provided.IDs["Web"] != "there" || provided.Issuers["eu-west-1_There"] != "https://tokens.example/there" {
 			t.Errorf("= %v %v", provided, err)
 		}
 		if notes := p.notes(); strings.Contains(notes, "Create") {
@@ -175,6 +176,20 @@ CreateUserPoolClient {"AccessTokenValidity":3600,"ClientName":"web","ExplicitAut
 			p.answers["ListUserPools"] = `{"UserPools":[{"Id":"a","Name":"app"},{"Id":"b","Name":"app"}]}`
 		}, nil, []string{"Users", "2 pools named app", "--cognito-id Users=ID", "a, b"}},
 		{"not allowed", func(p *pools) { p.answers["CreateUserPool"] = `{"__type":"AccessDeniedException","message":"no"}` }, nil, []string{"Users", "AccessDeniedException"}},
+		{"a pool that is not there", func(p *pools) {
+			p.answers["DescribeUserPool"] = `{"__type":"ResourceNotFoundException","message":"no pool"}`
+		},
+			map[string]string{"Users": "x"}, []string{"no pool", "--cognito-id Users=ID", "name app"}},
+		{"a client that is not there", func(p *pools) {
+			p.answers["DescribeUserPoolClient"] = `{"__type":"ResourceNotFoundException","message":"no client"}`
+		},
+			map[string]string{"Web": "x"}, []string{"no client", "--cognito-id Web=ID", "name web"}},
+		{"a client with a secret", func(p *pools) { p.answers["DescribeUserPoolClient"] = `{"UserPoolClient":{"ClientSecret":"s"}}` },
+			map[string]string{"Web": "x"}, []string{"client x has a secret", "--cognito-id Web=ID"}},
+		{"an issuer that is not there", func(p *pools) {
+			p.documents["/eu-west-1_New/.well-known/openid-configuration"] = `{"issuer":"http://127.0.0.1:1/eu-west-1_New"}`
+		},
+			nil, []string{"issued by http://127.0.0.1:1/", "configure its host and port"}},
 		{"another name", func(*pools) {}, map[string]string{"Pool": "x"}, []string{"no user pool and no client Pool"}},
 	} {
 		p := newPools(t)
