@@ -71,7 +71,7 @@ func (g *Gateway) authorize(ctx context.Context, d *deployment, s *session, head
 	requestID := g.newID()
 	started := time.Now()
 	event := s.authorizerEvent(g.methodARN, requestID, g.now(), head)
-	result, err := g.invokeWithin(ctx, function, g.limits.IntegrationTimeout, event)
+	result, err := g.invokeWithin(ctx, function, d.authorizer.Denied, g.limits.IntegrationTimeout, event)
 	log := g.log.With("function", function, "connection", s.id, "request", requestID)
 	switch {
 	case err != nil:

@@ -268,7 +268,7 @@ func (g *Gateway) disconnected(s *session, end closing) {
 	event := s.disconnectEvent(requestID, g.now(), int(end.code), end.reason)
 	ctx, cancel := context.WithTimeout(g.functions, route.Timeout)
 	defer cancel()
-	result, err := g.invoker.Invoke(ctx, route.Function, event)
+	result, err := g.invoke(ctx, route.Function, route.Denied, event)
 	log := g.log.With("route", disconnectRoute, "function", route.Function, "connection", s.id, "request", requestID)
 	switch {
 	case err != nil:

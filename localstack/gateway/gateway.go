@@ -46,6 +46,8 @@ type API struct {
 type Route struct {
 	// Function is the name by which the Invoker knows the function.
 	Function string
+	// Denied says why the API may not invoke the function, so that it fails as on AWS; "" if it may.
+	Denied string
 	// Timeout is the integration timeout; zero, or more than the limit, is the limit.
 	Timeout time.Duration
 	// Reply says that the route has a RouteResponse, so that the body of the
@@ -58,6 +60,7 @@ type Route struct {
 // Authorizer is a Lambda authorizer of type REQUEST.
 type Authorizer struct {
 	Function string
+	Denied   string // as a Route's
 	// IdentitySources must all be present, or the function is not even asked:
 	// route.request.header.NAME or route.request.querystring.NAME.
 	IdentitySources []string

@@ -123,7 +123,7 @@ func (g *Gateway) connect(ctx context.Context, s *session, head handshakeHead) (
 		return "", 0
 	}
 	requestID := g.newID()
-	result, err := g.invokeWithin(ctx, route.Function, route.Timeout, s.connectEvent(requestID, g.now(), head))
+	result, err := g.invokeWithin(ctx, route.Function, route.Denied, route.Timeout, s.connectEvent(requestID, g.now(), head))
 	log := g.log.With("route", connectRoute, "function", route.Function, "connection", s.id, "request", requestID)
 	switch {
 	case errors.Is(err, errIntegrationTimeout):

@@ -113,7 +113,7 @@ func (c *conn) runNext() {
 			c.errorFrame(textTimeout, call.requestID)
 		}
 	})
-	result, err := g.invoker.Invoke(ctx, call.route.Function, call.event)
+	result, err := g.invoke(ctx, call.route.Function, call.route.Denied, call.event)
 	outcome := "timed out or cancelled"
 	if stop() {
 		outcome = "answer lost"
@@ -174,9 +174,18 @@ var (
 	errTooManyAtOnce      = errors.New("too many invocations at once")
 )
 
+// invoke runs a function, unless the API may not: AWS's answer to the client is the same as where the
+// function cannot be run.
+func (g *Gateway) invoke(ctx context.Context, function, denied string, event []byte) (lambda.Result, error) {
+	if denied != "" {
+		return lambda.Result{}, errors.New(denied)
+	}
+	return g.invoker.Invoke(ctx, function, event)
+}
+
 // invokeWithin runs a function for a handshake and waits for it at most for the
 // given time, even when the function does not stop as its context ends.
-func (g *Gateway) invokeWithin(ctx context.Context, function string, timeout time.Duration, event []byte) (lambda.Result, error) {
+func (g *Gateway) invokeWithin(ctx context.Context, function, denied string, timeout time.Duration, event []byte) (lambda.Result, error) {
 	if !g.admit() {
 		return lambda.Result{}, errTooManyAtOnce
 	}
@@ -191,7 +200,7 @@ func (g *Gateway) invokeWithin(ctx context.Context, function string, timeout tim
 		defer g.running.Done()
 		defer g.release()
 		defer cancel()
-		result, err := g.invoker.Invoke(ctx, function, event)
+		result, err := g.invoke(ctx, function, denied, event)
 		done <- outcome{result, err}
 	}()
 	select {

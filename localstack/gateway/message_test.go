@@ -58,6 +58,42 @@ func TestMessageEvent(t *testing.T) {
 	}
 }
 
+// What the API may not invoke is not invoked, and fails as on AWS: the route alone, or every handshake.
+func TestWhatMayNotBeInvoked(t *testing.T) {
+	const why = "no permission"
+	invoked := record(echo)
+	deny := func(key string) gateway.API {
+		api := guarded()
+		r := api.Routes[key]
+		r.Denied = why
+		api.Routes[key] = r
+		return api
+	}
+	token := withHeader("Authorization", "t")
+	f := chatFunctions().with("authorize", answer(allow+"}"))
+
+	s := start(t, deny("echo"), gateway.Options{Invoker: f.with("echo", invoked.invoke)})
+	c := s.dial(token)
+	write(t, c, `{"action":"echo"}`)
+	if got := read(t, c); !strings.HasPrefix(got, `{"message": "Internal server error", "connectionId":"`) {
+		t.Errorf("frame %q", got)
+	}
+	write(t, c, "another route")
+	wantRead(t, c, "fallback")
+
+	s = start(t, deny("$connect"), gateway.Options{Invoker: f.with("connect", invoked.invoke)})
+	if status, body := s.refusal("/prod", token); status != 500 || body != `{"message":"Internal server error"}` {
+		t.Errorf("without $connect: handshake %d %s, want 500", status, body)
+	}
+	api := guarded()
+	api.Authorizer.Denied = why
+	s = start(t, api, gateway.Options{Invoker: f.with("authorize", invoked.invoke)})
+	if status, _ := s.refusal("/prod", token); status != 500 {
+		t.Errorf("without the authorizer: handshake %d, want 500", status)
+	}
+	invoked.none(t)
+}
+
 // AWS reference 1.4 and 1.5: what the client sees of each outcome.
 func TestReplies(t *testing.T) {
 	long := strings.Repeat("x", 128<<10)

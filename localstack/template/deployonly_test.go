@@ -72,7 +72,7 @@ func TestUnknownTypes(t *testing.T) {
 
 // Versions and aliases can be referred to, made by SAM or not; all are the function.
 func TestVersionsAndAliases(t *testing.T) {
-	text := rawAPI("Handler: bootstrap }", "Handler: bootstrap, AutoPublishAlias: live }", "${Work.Arn}/invocations", "${WorkAliaslive}/invocations") + `  Version:
+	text := rawAPI("Handler: bootstrap }", "Handler: bootstrap, AutoPublishAlias: live }", "${Work.Arn}/invocations", "${WorkAliaslive}/invocations", "FunctionName: !Ref Work,", "FunctionName: !Ref Work.Alias,") + `  Version:
     Type: AWS::Lambda::Version
     Properties: { FunctionName: !Ref Work }
   Beta:

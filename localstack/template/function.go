@@ -287,9 +287,3 @@ func (r *reader) functionNames() []string {
 	}
 	return slices.Sorted(maps.Keys(all))
 }
-
-// readPermission checks that the function which AWS may invoke is there.
-func (r *reader) readPermission(_ *resource, p *node) error {
-	_, err := r.functionOf(p, "FunctionName")
-	return err
-}

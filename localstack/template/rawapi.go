@@ -48,6 +48,9 @@ func (r *reader) readRawAPI(res *resource, p *node) error {
 	if err := r.warnOfUndeployed(stage, routes); err != nil {
 		return err
 	}
+	if err := r.readAllowed(routes, api); err != nil {
+		return err
+	}
 	r.stack.API = api
 	return r.readRawResponses(res, routes, api)
 }

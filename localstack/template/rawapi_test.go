@@ -107,6 +107,9 @@ func rawAPI(replace ...string) string {
   Stage:
     Type: AWS::ApiGatewayV2::Stage
     Properties: { ApiId: !Ref Room, StageName: dev, AutoDeploy: true }
+  Allowed:
+    Type: AWS::Lambda::Permission
+    Properties: { Action: lambda:InvokeFunction, FunctionName: !Ref Work, Principal: apigateway.amazonaws.com }
 `
 	return strings.NewReplacer(replace...).Replace(text)
 }

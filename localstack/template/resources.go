@@ -85,7 +85,7 @@ func init() {
 		aliasKind: {rest, names(
 			"Name", "FunctionName", "FunctionVersion", "Description", "ProvisionedConcurrencyConfig", "RoutingConfig",
 		), (*reader).readVersion},
-		"AWS::Lambda::Permission": {rest, names("Action", "FunctionName", "Principal", "SourceArn", "SourceAccount"), (*reader).readPermission},
+		permissionKind: {rest, names("Action", "FunctionName", "Principal", "SourceArn", "SourceAccount"), (*reader).readPermission},
 		roleKind: {roles, with(names(
 			"RoleName", "Path", "Description", "MaxSessionDuration", "ManagedPolicyArns", "AssumeRolePolicyDocument", "Tags", "PermissionsBoundary",
 		), schema{"Policies": {"PolicyName": nil, "PolicyDocument": policySchema}}), (*reader).readRole},
