@@ -112,7 +112,7 @@ func ParseCondition(name, key string, values []string) (Condition, error) {
 	c := Condition{operator: name, key: strings.ToLower(key), values: values}
 	if set, rest, ok := strings.Cut(name, ":"); ok {
 		if c.set, c.operator = set, rest; set != "ForAllValues" && set != "ForAnyValue" {
-			return c, fmt.Errorf("the local cloud does not know %s: before an operator may stand ForAllValues: or ForAnyValue:", name)
+			return c, fmt.Errorf("the local cloud does not know %s: ForAllValues: or ForAnyValue: may stand before an operator", name)
 		}
 	}
 	c.operator, c.ifExists = strings.CutSuffix(c.operator, "IfExists")

@@ -113,7 +113,7 @@ func TestBadConditions(t *testing.T) {
 		{"BinaryEquals", "aws:PrincipalArn", []string{"eA=="}, "condition operator BinaryEquals"},
 		{"stringequals", "aws:PrincipalArn", []string{"x"}, "condition operator stringequals"},
 		{"StringEquals", "aws:PrincipalTag/team", []string{"x"}, "does not know the condition key aws:PrincipalTag/team: it knows aws:CurrentTime"},
-		{"ForSomeValues:StringEquals", "dynamodb:LeadingKeys", []string{"x"}, "may stand ForAllValues: or ForAnyValue:"},
+		{"ForSomeValues:StringEquals", "dynamodb:LeadingKeys", []string{"x"}, "ForAllValues: or ForAnyValue: may stand before an operator"},
 		{"StringEquals", "dynamodb:LeadingKeys", []string{"x"}, "put ForAllValues: or ForAnyValue: before StringEquals"},
 		{"NullIfExists", "aws:SourceArn", []string{"true"}, "Null stands alone"},
 		{"ForAllValues:Null", "dynamodb:LeadingKeys", []string{"true"}, "Null stands alone"},
