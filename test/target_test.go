@@ -39,6 +39,7 @@ func newTarget(t testing.TB, changes ...func(*cloud.Config)) *target {
 	needEngine(t)
 	d := targetAt(t, cloudtest.Start(t, changes...).URL())
 	d.own = true
+	t.Cleanup(func() { rights.note(t, d) })
 	return d
 }
 

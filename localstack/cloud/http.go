@@ -126,6 +126,8 @@ func (c *Cloud) serveLocal(w http.ResponseWriter, r *http.Request) {
 		c.meter.ServeUsage(w, r)
 	case "/_local/usage/series":
 		c.meter.ServeSeries(w, r)
+	case "/_local/rights":
+		writeJSON(w, http.StatusOK, c.guard.Rights())
 	case "/_local/queues":
 		messages, err := c.queues.Messages()
 		if err != nil {
@@ -138,7 +140,7 @@ func (c *Cloud) serveLocal(w http.ResponseWriter, r *http.Request) {
 			Status: "ready", StartupMS: c.ready.Milliseconds(), ResidentBytes: Resident(), Goroutines: runtime.NumGoroutine(),
 		})
 	default:
-		refuse(w, http.StatusNotFound, "the local cloud has the page /_local/, /_local/outputs, /_local/usage, /_local/usage/series, /_local/bill, /_local/queues, /_local/faults, /_local/health and /_local/pprof/")
+		refuse(w, http.StatusNotFound, "the local cloud has the page /_local/, /_local/outputs, /_local/usage, /_local/usage/series, /_local/bill, /_local/rights, /_local/queues, /_local/faults, /_local/health and /_local/pprof/")
 	}
 }
 

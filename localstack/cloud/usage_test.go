@@ -4,12 +4,14 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/duet-chat/duet/localstack/bill"
 	"github.com/duet-chat/duet/localstack/caller"
 	"github.com/duet-chat/duet/localstack/cloudtest"
+	"github.com/duet-chat/duet/localstack/iam"
 )
 
 // What is metered has a price, and a page that shows both.
@@ -113,5 +115,32 @@ func TestPoliciesAreEnforced(t *testing.T) {
 				t.Errorf("%d %s, want it denied: %s", status, body, test.denied)
 			}
 		})
+	}
+}
+
+// What functions have used of their rights, and asked for in vain, is told.
+func TestRightsAreTold(t *testing.T) {
+	c := cloudtest.Start(t)
+	table := "arn:aws:dynamodb:us-east-1:000000000000:table/" + c.Outputs()["ConnectionsTable"]
+	body := `{"TableName":"` + c.Outputs()["ConnectionsTable"] + `","Key":{"user":{"S":"alice"},"connection":{"S":"x"}}}`
+	rights := func() iam.Rights {
+		t.Helper()
+		var all map[string]iam.Rights
+		if status := get(t, c.URL()+"/_local/rights", &all); status != http.StatusOK || len(all["PingFunction"].NeverUsed)+len(all["PingFunction"].Used) != 1 {
+			t.Fatalf("GET /_local/rights = %d %+v, want what each function may do", status, all)
+		}
+		return all["PingFunction"]
+	}
+	if r := rights(); len(r.Used) != 0 || len(r.Denied) != 0 {
+		t.Errorf("before anything was asked: %+v", r)
+	}
+	asked(t, c.URL(), "PingFunction", "GetItem", body)
+	asked(t, c.URL(), "PingFunction", "DeleteItem", body)
+	r := rights()
+	if want := []iam.Right{{Action: "dynamodb:GetItem", Resource: table}}; !slices.Equal(r.Used, want) {
+		t.Errorf("used = %v, want %v", r.Used, want)
+	}
+	if want := []iam.Right{{Action: "dynamodb:DeleteItem", Resource: table}}; !slices.Equal(r.Denied, want) {
+		t.Errorf("denied = %v, want %v", r.Denied, want)
 	}
 }
