@@ -22,7 +22,7 @@ type Condition struct {
 
 // operator compares a value of a request with one of a policy.
 type operator struct {
-	of      valueType // what it compares; text for anything
+	of      valueType // what it compares
 	matches func(have, want string) bool
 	negated bool
 }
@@ -31,7 +31,7 @@ type operator struct {
 type valueType int
 
 const (
-	text valueType = iota
+	anything valueType = iota
 	boolean
 	number
 	date
@@ -39,19 +39,19 @@ const (
 )
 
 var operators = map[string]operator{
-	"StringEquals":              {text, func(have, want string) bool { return have == want }, false},
-	"StringEqualsIgnoreCase":    {text, strings.EqualFold, false},
-	"StringLike":                {text, func(have, want string) bool { return Match(want, have) }, false},
-	"StringNotEquals":           {text, func(have, want string) bool { return have == want }, true},
-	"StringNotEqualsIgnoreCase": {text, strings.EqualFold, true},
-	"StringNotLike":             {text, func(have, want string) bool { return Match(want, have) }, true},
+	"StringEquals":              {anything, func(have, want string) bool { return have == want }, false},
+	"StringEqualsIgnoreCase":    {anything, strings.EqualFold, false},
+	"StringLike":                {anything, func(have, want string) bool { return Match(want, have) }, false},
+	"StringNotEquals":           {anything, func(have, want string) bool { return have == want }, true},
+	"StringNotEqualsIgnoreCase": {anything, strings.EqualFold, true},
+	"StringNotLike":             {anything, func(have, want string) bool { return Match(want, have) }, true},
 	// ArnEquals and ArnLike behave identically, says their description.
 	"ArnEquals":                {arn, matchARN, false},
 	"ArnLike":                  {arn, matchARN, false},
 	"ArnNotEquals":             {arn, matchARN, true},
 	"ArnNotLike":               {arn, matchARN, true},
 	"Bool":                     {boolean, strings.EqualFold, false},
-	"Null":                     {text, nil, false}, // asks whether there is a value
+	"Null":                     {anything, nil, false}, // asks whether there is a value
 	"NumericEquals":            {number, compared(0), false},
 	"NumericNotEquals":         {number, compared(0), true},
 	"NumericLessThan":          {number, compared(-1), false},
@@ -135,7 +135,7 @@ func ParseCondition(name, key string, values []string) (Condition, error) {
 		return c, fmt.Errorf("%s: Null stands alone, without ForAllValues:, ForAnyValue: and IfExists", name)
 	case k.many && c.set == "" && c.operator != "Null":
 		return c, fmt.Errorf("%s may have several values in a request: put ForAllValues: or ForAnyValue: before %s", key, name)
-	case o.of != text && o.of != k.of && (o.of != number || k.of != date):
+	case o.of != anything && o.of != k.of && (o.of != number || k.of != date):
 		return c, fmt.Errorf("%s never holds for %s, whose values are no %ss", name, key, typeNames[o.of])
 	case len(values) == 0:
 		return c, fmt.Errorf("%s has no values for %s", name, key)

@@ -39,7 +39,7 @@ func (r *reader) nameIAM(res *resource, property, kind string) (err error) {
 // Source: SAM developer guide, "Generated AWS CloudFormation resources", AWS::Serverless::Function.
 func (r *reader) nameRole(function *resource) error {
 	id := function.id + "Role"
-	if function.properties.at("Role") != nil || r.scope.resources[id] != nil {
+	if r.scope.resources[id] != nil || isConstant(function.properties.at("Role")) {
 		return nil
 	}
 	made := &resource{id: id, kind: roleKind, node: function.node, properties: &node{members: map[string]*node{}}, attributes: map[string]string{}, named: isNamed}
@@ -49,6 +49,9 @@ func (r *reader) nameRole(function *resource) error {
 	r.scope.resources[id] = made
 	return r.nameIAM(made, "RoleName", "role")
 }
+
+// isConstant tells whether a property is there under all of the template's conditions.
+func isConstant(n *node) bool { return n != nil && n.intrinsic != "If" }
 
 // readRole reads a role. Source: CloudFormation template reference, AWS::IAM::Role.
 func (r *reader) readRole(res *resource, p *node) error {
@@ -159,12 +162,15 @@ func (r *reader) isRole(name string) bool {
 func (r *reader) readMadeRoles() error {
 	for _, function := range r.resources {
 		res := r.scope.resources[function.id+"Role"]
-		if function.kind != "AWS::Serverless::Function" || function.properties.at("Role") != nil || res == nil || res.node != function.node {
+		if function.kind != "AWS::Serverless::Function" || res == nil || res.node != function.node {
 			continue
 		}
 		p, err := r.evaluated(function)
 		if err != nil {
 			return err
+		}
+		if p.at("Role") != nil {
+			continue
 		}
 		made := &role{Role: iam.Role{Name: res.ref, ARN: res.attributes["Arn"]}}
 		if made.trust, err = r.functionProperty(function, p, "AssumeRolePolicyDocument"); err != nil {

@@ -92,6 +92,20 @@ func TestBadRoles(t *testing.T) {
 	}
 }
 
+// A role that a condition takes away leaves SAM's.
+func TestRoleByCondition(t *testing.T) {
+	for condition, want := range map[string]string{"[a, a]": "duet-Acts", "[a, b]": "duet-WorkRole"} {
+		file, _ := write(t, "Conditions: { Own: !Equals "+condition+" }\n"+withRole("Role: !If [Own, !GetAtt Acts.Arn, !Ref AWS::NoValue]", "AssumeRolePolicyDocument: "+trust))
+		stack, err := template.Load(file, options(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := stack.Policies.Roles["Work"].Name; got != want {
+			t.Errorf("where %s are equal the function acts as %s, want %s", condition, got, want)
+		}
+	}
+}
+
 // Where there is a Role, SAM takes no notice of Policies, and the local cloud says so.
 func TestPoliciesBesideRole(t *testing.T) {
 	file, _ := write(t, sam+withRole("Handler: bootstrap\n      Role: !GetAtt Acts.Arn\n      Policies: [AmazonSQSFullAccess]", "AssumeRolePolicyDocument: "+trust))
