@@ -63,8 +63,9 @@ func (l *ledger) note(t testing.TB, d *target) {
 			l.rights[d.right(function, r.Action, r.Resource)] = true
 		}
 		for _, r := range rights.NeverUsed {
-			name := d.right(function, r.Action, r.Resource)
-			l.rights[name] = l.rights[name]
+			if name := d.right(function, r.Action, r.Resource); !l.rights[name] {
+				l.rights[name] = false
+			}
 		}
 	}
 }
