@@ -124,6 +124,9 @@ var stackName = regexp.MustCompile(`^[a-zA-Z][-a-zA-Z0-9]{0,127}$`)
 // closeTimeout bounds what Close waits for: Ctrl-C ends everything within a second.
 const closeTimeout = 900 * time.Millisecond
 
+// afterGateway is what of that is left to the parts that close after the gateway.
+const afterGateway = 100 * time.Millisecond
+
 // Start starts a local cloud; when it returns, everything answers.
 func Start(ctx context.Context, o Config) (_ *Cloud, err error) {
 	began := time.Now()
@@ -309,6 +312,15 @@ func (c *Cloud) Close() error {
 // Shutdown is a Close that waits for what runs until ctx ends.
 func (c *Cloud) Shutdown(ctx context.Context) error { return c.closeParts(ctx) }
 
+func (c *Cloud) closeGateway(ctx context.Context) error {
+	if deadline, ok := ctx.Deadline(); ok {
+		var stop context.CancelFunc
+		ctx, stop = context.WithDeadline(ctx, deadline.Add(-afterGateway))
+		defer stop()
+	}
+	return c.api.Shutdown(ctx)
+}
+
 // closeParts closes what has been started, in reverse order.
 func (c *Cloud) closeParts(ctx context.Context) error {
 	var errs []error
@@ -316,7 +328,7 @@ func (c *Cloud) closeParts(ctx context.Context) error {
 		c.faults.Clear() // nothing is to wait any more
 	}
 	if c.api != nil {
-		errs = append(errs, c.api.Shutdown(ctx))
+		errs = append(errs, c.closeGateway(ctx))
 	}
 	if c.server != nil {
 		errs = append(errs, c.server.Close())

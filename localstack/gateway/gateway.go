@@ -187,9 +187,8 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // Shutdown refuses new connections, closes the open ones with 1001, runs
-// $disconnect for each and waits for what is running. It gives up when ctx ends
-// or after a second, whatever comes first: then running functions are cancelled,
-// sockets dropped, and the error says so.
+// $disconnect for each and waits for what is running. It gives up when ctx ends:
+// then running functions are cancelled, sockets dropped, and the error says so.
 func (g *Gateway) Shutdown(ctx context.Context) error {
 	g.mu.Lock()
 	g.closed = true
@@ -207,8 +206,6 @@ func (g *Gateway) Shutdown(ctx context.Context) error {
 		g.running.Wait()
 		close(done)
 	}()
-	ctx, stop := context.WithTimeout(ctx, shutdownGrace)
-	defer stop()
 	defer g.cancel()
 	select {
 	case <-done:
@@ -220,10 +217,6 @@ func (g *Gateway) Shutdown(ctx context.Context) error {
 		return fmt.Errorf("gateway shut down before all functions and clients were done: %w", ctx.Err())
 	}
 }
-
-// shutdownGrace is how long Shutdown waits at most: the local cloud promises to
-// end within a second, and has other parts to close after the gateway.
-const shutdownGrace = 800 * time.Millisecond
 
 // begin counts a handshake as running, unless the gateway is shut down.
 func (g *Gateway) begin() bool {
