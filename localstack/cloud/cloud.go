@@ -21,6 +21,7 @@ import (
 
 	"github.com/duet-chat/duet/localstack/cognito"
 	"github.com/duet-chat/duet/localstack/dynamodb"
+	"github.com/duet-chat/duet/localstack/events"
 	"github.com/duet-chat/duet/localstack/fault"
 	"github.com/duet-chat/duet/localstack/gateway"
 	"github.com/duet-chat/duet/localstack/https"
@@ -101,6 +102,7 @@ type Cloud struct {
 	served      http.Handler       // what requests for api go to: api, or what stands before it
 	server      *http.Server
 	queues      *sqs.Service
+	events      *events.Service
 	invocations *lambda.API // of functions, by the Lambda API
 
 	fleet      *fleet
@@ -196,6 +198,14 @@ func Start(ctx context.Context, o Config) (_ *Cloud, err error) {
 	c.invocations, err = lambda.NewAPI(lambda.APIOptions{
 		Invoker: c.invoker, Functions: read.Functions, Region: Region, Account: Account, Log: o.Log,
 	})
+	if err != nil {
+		return nil, err
+	}
+	c.events, err = events.New(events.Options{
+		Region: Region, Account: Account, Now: time.Now, Log: o.Log, Meter: c.meter,
+		Send:   c.queues.Send,
+		Invoke: func(arn string, event []byte) { c.invocations.Enqueue(arn[strings.LastIndexByte(arn, ':')+1:], event) },
+	}, read.EventBuses, read.EventRules)
 	if err != nil {
 		return nil, err
 	}

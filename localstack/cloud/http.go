@@ -73,9 +73,11 @@ func (c *Cloud) serveTarget(w http.ResponseWriter, r *http.Request) {
 		c.guard.Cognito(c.pools).ServeHTTP(w, r)
 	case "AmazonSQS":
 		c.guard.SQS(c.queues).ServeHTTP(w, r)
+	case "AWSEvents":
+		c.guard.Events(c.events).ServeHTTP(w, r)
 	default:
 		w.Header().Set("X-Amzn-ErrorType", "UnknownOperationException")
-		refuse(w, http.StatusBadRequest, fmt.Sprintf("the local cloud serves no operation %q: it knows DynamoDB, DynamoDB Streams, SQS and Cognito user pools", target))
+		refuse(w, http.StatusBadRequest, fmt.Sprintf("the local cloud serves no operation %q: it knows DynamoDB, DynamoDB Streams, SQS, EventBridge and Cognito user pools", target))
 	}
 }
 
@@ -135,12 +137,14 @@ func (c *Cloud) serveLocal(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		writeJSON(w, http.StatusOK, messages)
+	case "/_local/events":
+		writeJSON(w, http.StatusOK, c.events.Kept())
 	case "/_local/health":
 		writeJSON(w, http.StatusOK, health{
 			Status: "ready", StartupMS: c.ready.Milliseconds(), ResidentBytes: Resident(), Goroutines: runtime.NumGoroutine(),
 		})
 	default:
-		refuse(w, http.StatusNotFound, "the local cloud has the page /_local/, /_local/outputs, /_local/usage, /_local/usage/series, /_local/bill, /_local/rights, /_local/queues, /_local/faults, /_local/health and /_local/pprof/")
+		refuse(w, http.StatusNotFound, "the local cloud has the page /_local/, /_local/outputs, /_local/usage, /_local/usage/series, /_local/bill, /_local/rights, /_local/queues, /_local/events, /_local/faults, /_local/health and /_local/pprof/")
 	}
 }
 

@@ -192,6 +192,9 @@ func fixed(before, next *template.Stack) error {
 	if !reflect.DeepEqual(before.Queues, next.Queues) {
 		return restart(next.Where("", "AWS::SQS::Queue", "AWS::Serverless::Function"), "a queue")
 	}
+	if !reflect.DeepEqual(before.EventBuses, next.EventBuses) || !reflect.DeepEqual(before.EventRules, next.EventRules) {
+		return restart(next.Where("", "AWS::Events::EventBus", "AWS::Events::Rule", "AWS::Serverless::Function"), "an event bus or rule")
+	}
 	return nil
 }
 

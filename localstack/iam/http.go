@@ -50,6 +50,24 @@ func (g *Guard) SQS(next http.Handler) http.Handler {
 	})
 }
 
+// Events puts the guard before EventBridge: each bus that is named must be allowed.
+// Source: Service authorization reference, "Actions, resources, and condition keys for Amazon EventBridge".
+func (g *Guard) Events(next http.Handler) http.Handler {
+	return g.jsonOf("events", next, func(body []byte) (buses []string) {
+		for _, name := range gjson.GetBytes(body, "Entries.#.EventBusName").Array() {
+			bus := "arn:aws:events:" + g.Region + ":" + g.Account + ":event-bus/" + name.String()
+			if strings.HasPrefix(name.String(), "arn:") {
+				bus = name.String()
+			}
+			buses = append(buses, bus)
+		}
+		if len(buses) < int(gjson.GetBytes(body, "Entries.#").Int()) { // who names none means the default one
+			buses = append(buses, "arn:aws:events:"+g.Region+":"+g.Account+":event-bus/default")
+		}
+		return buses
+	})
+}
+
 // Cognito puts the guard before the user pools. What anybody may ask, who has a client id or a token,
 // needs no permission. Source: Cognito developer guide, "User pools API and token authorization".
 func (g *Guard) Cognito(next http.Handler) http.Handler {
@@ -73,6 +91,11 @@ func (g *Guard) Cognito(next http.Handler) http.Handler {
 
 // json guards a JSON API, whose operation is in X-Amz-Target.
 func (g *Guard) json(service string, next http.Handler, resource func(body []byte) string) http.Handler {
+	return g.jsonOf(service, next, func(body []byte) []string { return []string{resource(body)} })
+}
+
+// jsonOf is json for a request that may concern several resources, all of which must be allowed.
+func (g *Guard) jsonOf(service string, next http.Handler, resources func(body []byte) []string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		function := caller.Function(r.Context())
 		if function == "" {
@@ -86,9 +109,11 @@ func (g *Guard) json(service string, next http.Handler, resource func(body []byt
 		}
 		_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 		operation = strings.TrimSuffix(operation, "Batch") // needs what each of its entries does
-		if err := g.Check(function, service+":"+operation, resource(body)); err != nil {
-			refuse(w, http.StatusBadRequest, "AccessDeniedException", err)
-			return
+		for _, resource := range resources(body) {
+			if err := g.Check(function, service+":"+operation, resource); err != nil {
+				refuse(w, http.StatusBadRequest, "AccessDeniedException", err)
+				return
+			}
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		next.ServeHTTP(w, r)

@@ -171,13 +171,15 @@ func TestConnectionsNeedManageConnections(t *testing.T) {
 }
 
 // What each operation of the other services needs.
-// Source: Service authorization reference, of Amazon SQS, AWS Lambda, Amazon Cognito user pools.
+// Source: Service authorization reference, of Amazon SQS, Amazon EventBridge, AWS Lambda, Amazon Cognito user pools.
 func TestOtherServices(t *testing.T) {
 	const function = "arn:aws:lambda:us-east-1:000000000000:function:Deliver"
 	const pool = "arn:aws:cognito-idp:us-east-1:000000000000:userpool/us-east-1_abc"
 	url := `{"QueueUrl":"http://localhost:4566/000000000000/Failures"}`
 	sqs := func(g *iam.Guard, h http.Handler) http.Handler { return g.SQS(h) }
 	lambda := func(g *iam.Guard, h http.Handler) http.Handler { return g.Lambda("/2015-03-31/functions", h) }
+	const ownBus = "arn:aws:events:us-east-1:000000000000:event-bus/own"
+	events := func(g *iam.Guard, h http.Handler) http.Handler { return g.Events(h) }
 	cognito := func(g *iam.Guard, h http.Handler) http.Handler { return g.Cognito(h) }
 	for _, test := range []struct {
 		name               string
@@ -190,6 +192,9 @@ func TestOtherServices(t *testing.T) {
 		{"a batch of messages", sqs, "POST", "/", url, "AmazonSQS.SendMessageBatch", allow("sqs:SendMessage", queue)},
 		{"a queue by its name", sqs, "POST", "/", `{"QueueName":"Failures"}`, "AmazonSQS.GetQueueUrl", allow("sqs:GetQueueUrl", queue)},
 		{"all queues", sqs, "POST", "/", "{}", "AmazonSQS.ListQueues", allow("sqs:ListQueues", "*")},
+		{"an event", events, "POST", "/", `{"Entries":[{"EventBusName":"own"}]}`, "AWSEvents.PutEvents", allow("events:PutEvents", ownBus)},
+		{"an event by the bus's ARN", events, "POST", "/", `{"Entries":[{"EventBusName":"` + ownBus + `"}]}`, "AWSEvents.PutEvents", allow("events:PutEvents", ownBus)},
+		{"events on two buses", events, "POST", "/", `{"Entries":[{"EventBusName":"own"},{}]}`, "AWSEvents.PutEvents", allow("events:PutEvents", "arn:aws:events:us-east-1:000000000000:event-bus/*")},
 		{"an invocation", lambda, "POST", "/2015-03-31/functions/Deliver/invocations", "{}", "", allow("lambda:InvokeFunction", function)},
 		{"an invocation by ARN", lambda, "POST", "/2015-03-31/functions/" + function + "/invocations", "{}", "", allow("lambda:InvokeFunction", function)},
 		{"a description", lambda, "GET", "/2015-03-31/functions/Deliver", "", "", allow("lambda:GetFunction", function)},

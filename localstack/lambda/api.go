@@ -173,6 +173,10 @@ const (
 	maxEventAge        = 6 * time.Hour
 )
 
+// Enqueue invokes a function for a service that does not wait for it, such as EventBridge, with the
+// retries of an asynchronous invocation. It returns at once.
+func (a *API) Enqueue(function string, event []byte) { go a.asynchronously(function, event) }
+
 func (a *API) asynchronously(function string, event []byte) {
 	began, failures, throttlePause := time.Now(), 0, firstThrottlePause
 	for {

@@ -90,6 +90,13 @@ func (r *reader) nameNow(res *resource) (err error) {
 		}
 		res.ref = fmt.Sprintf("https://sqs.%s.%s/%s/%s", r.Region, urlSuffix, r.Account, name)
 		res.attributes = map[string]string{"Arn": arn("sqs", name), "QueueName": name, "QueueUrl": res.ref}
+	case eventBusKind, eventRuleKind:
+		name, err := r.ownName(res, "Name", r.Stack+"-"+id)
+		if err != nil {
+			return err
+		}
+		res.ref = name
+		res.attributes = map[string]string{"Arn": arn("events", map[string]string{eventBusKind: "event-bus/", eventRuleKind: "rule/"}[res.kind]+name), "Name": name}
 	default:
 		if d, ok := deployedOnly[res.kind]; ok {
 			return r.nameDeployedOnly(res, d)

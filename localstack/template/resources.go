@@ -66,6 +66,10 @@ func init() {
 			"QueueName", "MessageRetentionPeriod", "SqsManagedSseEnabled", "VisibilityTimeout", "Tags", "KmsMasterKeyId",
 			"DelaySeconds", "ReceiveMessageWaitTimeSeconds", "MaximumMessageSize",
 		), (*reader).readQueue},
+		eventBusKind: {functions, names("Name", "Description", "Tags", "KmsKeyIdentifier", "LogConfig"), (*reader).readEventBus},
+		eventRuleKind: {rest, with(names("Name", "Description", "EventBusName", "State", "ScheduleExpression", "RoleArn", "Tags"), schema{
+			"EventPattern": nil, "Targets": names("Arn", "Id", "RoleArn"),
+		}), (*reader).readEventRule},
 		"AWS::Cognito::UserPool": {rest, with(names(
 			"UserPoolName", "DeletionProtection", "UserPoolTier", "UserPoolTags", "MfaConfiguration",
 		), schema{

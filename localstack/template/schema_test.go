@@ -14,6 +14,9 @@ func TestRefusedAtEveryDepth(t *testing.T) {
 	queue := func(property string) string {
 		return "Resources:\n  Failures:\n    Type: AWS::SQS::Queue\n    Properties:\n      " + property + "\n"
 	}
+	rule := func(property string) string {
+		return "Resources:\n  Told:\n    Type: AWS::Events::Rule\n    Properties:\n      " + property + "\n"
+	}
 	code := func(properties string) string {
 		return "Resources:\n  Work:\n    Type: AWS::Serverless::Function\n    Properties:\n      Runtime: provided.al2023\n      " + properties + "\n"
 	}
@@ -53,6 +56,11 @@ func TestRefusedAtEveryDepth(t *testing.T) {
 		{"filters no list", mapping("StartingPosition: LATEST\n      FilterCriteria: { Filters: { Pattern: '{}' } } #!", stream), "must be a list"},
 		{"filters of texts", mapping("StartingPosition: LATEST\n      FilterCriteria: { Filters: ['{}'] } #!", stream), "made of Pattern"},
 
+		{"schedule", rule("ScheduleExpression: rate(5 minutes) #!"), "runs no schedules"},
+		{"rule without a pattern", "Resources:\n  Log:\n    Type: AWS::Events::Rule\n    Properties: { Description: x } #!\n", "has no EventPattern"},
+		{"pattern of texts", rule("EventPattern: { source: duet } #!"), "EventPattern"},
+		{"rule of another bus", rule("EventPattern: { source: [duet] }\n      EventBusName: nowhere #!"), "there is no event bus nowhere"},
+		{"target elsewhere", rule("EventPattern: { source: [duet] }\n      Targets: [{ Id: a, Arn: 'arn:aws:sns:us-east-1:000000000000:topic' }] #!"), "neither a queue nor a function"},
 		{"retention too long", queue("MessageRetentionPeriod: 1209601 #!"), "MessageRetentionPeriod must be 60 to 1209600"},
 		{"no retention", queue("MessageRetentionPeriod: 0 #!"), "MessageRetentionPeriod must not be 0"},
 		{"hidden too long", queue("VisibilityTimeout: 43201 #!"), "VisibilityTimeout must be 0 to 43200"},

@@ -12,6 +12,7 @@ import (
 
 	"github.com/duet-chat/duet/localstack/cognito"
 	"github.com/duet-chat/duet/localstack/dynamodb"
+	"github.com/duet-chat/duet/localstack/events"
 	"github.com/duet-chat/duet/localstack/gateway"
 	"github.com/duet-chat/duet/localstack/iam"
 	"github.com/duet-chat/duet/localstack/lambda"
@@ -55,7 +56,10 @@ type Stack struct {
 	Mappings []streams.Mapping
 	Queues   []sqs.Queue
 	Pools    []cognito.Pool
-	Outputs  map[string]string
+	// EventBuses are the names of EventBridge's buses besides the default one.
+	EventBuses []string
+	EventRules []events.Rule
+	Outputs    map[string]string
 	// Declared is where each resource stands, in the order of the template.
 	Declared []Declared
 	// Warnings say what is run differently than it stands there, each with its file and line.

@@ -373,3 +373,45 @@ func BenchmarkDeliver(b *testing.B) {
 		clear(w.posted)
 	}
 }
+
+// bell is a deliver.Notifier that notes what it is told.
+type bell struct {
+	told []int64
+	err  error
+}
+
+func (b *bell) Notify(_ context.Context, messages []chat.Message) error {
+	for _, m := range messages {
+		b.told = append(b.told, m.Seq)
+	}
+	return b.err
+}
+
+// Somebody is told of the texts of others that wait for a user who has no connection that still lasts;
+// that it fails holds up nobody, and comes again for nobody.
+func TestNotifierIsToldOfTextsThatWait(t *testing.T) {
+	expired := connection("bob", "b1")
+	expired.SessionEnd = now.Unix()
+	edit := message(ab, 3, "alice", "a1")
+	edit.Kind = chat.KindEdit
+	for _, test := range []struct {
+		name string
+		to   []chat.Connection
+		want []int64
+	}{
+		{"no connection", nil, []int64{1, 2}},
+		{"a connection", []chat.Connection{connection("bob", "b1")}, nil},
+		{"an expired one", []chat.Connection{expired}, []int64{1, 2}},
+		{"one of two", []chat.Connection{expired, connection("bob", "b2")}, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(append(test.to, connection("alice", "a1"))...)
+			c, b := w.courier(), &bell{err: errors.New("the bus is full")}
+			c.Notifier = b
+			failures := c.Deliver(t.Context(), []chat.Message{message(ab, 1, "alice", "a1"), message(ab, 2, "alice", "a1"), edit})
+			if !slices.Equal(b.told, test.want) || errors.Join(failures...) != nil {
+				t.Errorf("told of %v, failures %v, want %v and none", b.told, failures, test.want)
+			}
+		})
+	}
+}
