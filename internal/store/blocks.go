@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -12,12 +14,15 @@ import (
 )
 
 // SetBlock lets a user block the peer of a conversation from a moment on, or ends it. The
-// conversation need not have begun. 4 WU, 2 or 4 more when the user's row moves in its index.
+// conversation need not have begun. The end of a block that never was leaves nothing behind. 4 WU, 2
+// or 4 more when the user's row moves in its index.
 func (s *Members) SetBlock(ctx context.Context, u chat.User, c chat.ConversationID, on bool, at int64) error {
 	head := &types.Update{
 		TableName:        &s.tables.Conversations,
 		Key:              headKey(c),
 		UpdateExpression: aws.String("DELETE shut :by"),
+		// An update makes the item that is not there.
+		ConditionExpression: aws.String("attribute_exists(conversation)"),
 		ExpressionAttributeValues: item{
 			":by": &types.AttributeValueMemberSS{Value: []string{blockedBy[c.Side(u)]}},
 		},
@@ -26,18 +31,33 @@ func (s *Members) SetBlock(ctx context.Context, u chat.User, c chat.Conversation
 		TableName:                 &s.tables.Members,
 		Key:                       memberKey(u, c),
 		UpdateExpression:          aws.String("SET changed_at = :at, changed = :day REMOVE blocks"),
+		ConditionExpression:       aws.String("attribute_exists(conversation)"),
 		ExpressionAttributeValues: item{":at": num(at), ":day": num(chat.BucketAt(at))},
 	}
 	if on {
 		s.opened(head)
 		row.UpdateExpression = aws.String("SET changed_at = :at, changed = :day, blocks = :true")
+		row.ConditionExpression = nil
 		row.ExpressionAttributeValues[":true"] = &types.AttributeValueMemberBOOL{Value: true}
 	}
-	return s.shut(ctx, c, head, row)
+	err := s.shut(ctx, c, head, row)
+	if !on && missing(err) {
+		return nil
+	}
+	return err
+}
+
+// missing tells whether a transaction was cancelled because its items are not there.
+func missing(err error) bool {
+	var cancelled *types.TransactionCanceledException
+	return errors.As(err, &cancelled) && slices.ContainsFunc(cancelled.CancellationReasons, func(r types.CancellationReason) bool {
+		return aws.ToString(r.Code) == "ConditionalCheckFailed"
+	})
 }
 
 // opened lets the update shut a conversation that may not have begun: it stands there as an empty one.
 func (s *Members) opened(head *types.Update) {
+	head.ConditionExpression = nil
 	head.UpdateExpression = aws.String("SET last_seq = if_not_exists(last_seq, :zero), #at = if_not_exists(#at, :zero), #bucket = if_not_exists(#bucket, :zero), tails = if_not_exists(tails, :none) ADD shut :by")
 	head.ExpressionAttributeNames = names{"#at": "at", "#bucket": "bucket"}
 	head.ExpressionAttributeValues[":zero"] = num(int64(0))

@@ -118,6 +118,9 @@ func Run(t *testing.T, open func(testing.TB) Tables) {
 		{"changed", changed},
 		{"amend", amend},
 		{"quota", quota},
+		{"blocks", blocks},
+		{"blocks before the first message", blocksBeforeTheFirstMessage},
+		{"may", may},
 		{"last messages", lastMessages},
 	}
 	for _, tt := range tests {
