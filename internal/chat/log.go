@@ -75,7 +75,8 @@ func (h *Head) evicted() TailKey {
 // Attempt is one try to append a message: it succeeds only if the head is as expected.
 type Attempt struct {
 	Message Message
-	// Create makes the conversation: it must not exist, and the recipient must be registered.
+	// Create makes the conversation: it must not exist. With its first message, the recipient must be
+	// registered.
 	Create bool
 	// FirstHere says that the head must hold no tail of the device; otherwise it must hold n-1.
 	FirstHere bool
@@ -87,7 +88,7 @@ type Attempt struct {
 	PerMinute int64
 	// Amend changes the text that the entry is about.
 	Amend *Amendment
-	// Quota counts the new conversation, with Create; nil does not count.
+	// Quota counts the new conversation, with its first message; nil does not count.
 	Quota *Quota
 	// Bucket is the activity bucket of the message. With EnterBucket the conversation moves there,
 	// otherwise it must stand there, or further, already.
@@ -130,8 +131,11 @@ func (l *Lost) Error() string {
 var (
 	// ErrBusy reports an attempt that met another transaction or a throttle; nothing was written.
 	ErrBusy = errors.New("the conversation is being written to")
-	// ErrUnknownUser reports that a new conversation's recipient is not registered; nothing was written.
+	// ErrUnknownUser reports that a new conversation's recipient is not registered, or is leaving;
+	// nothing was written.
 	ErrUnknownUser = errors.New("the recipient is not registered")
+	// ErrErased reports that the account of who begins a conversation is being erased; nothing was written.
+	ErrErased = errors.New("the account is being erased")
 	// ErrAmended reports that the text to amend is not as expected any more; nothing was written.
 	ErrAmended = errors.New("the text has been changed meanwhile")
 )
@@ -146,7 +150,7 @@ func (l *QuotaLost) Error() string {
 // Log keeps conversations.
 type Log interface {
 	// Append makes one attempt: one transaction. It returns nil, *Lost, *QuotaLost, ErrBusy,
-	// ErrUnknownUser, ErrAmended, or any other error when the outcome is unknown.
+	// ErrUnknownUser, ErrErased, ErrAmended, or any other error when the outcome is unknown.
 	Append(context.Context, Attempt) error
 	// Head reads a conversation's head consistently: nil if there is no such conversation.
 	Head(context.Context, ConversationID) (*Head, error)

@@ -48,7 +48,7 @@ func (l *memLog) Append(_ context.Context, a chat.Attempt) error {
 	if !expected(head, key, a) {
 		return &chat.Lost{Head: clone(head)}
 	}
-	if to, _ := m.Conversation.Peer(m.From); a.Create && !l.registered[to] {
+	if to, _ := m.Conversation.Peer(m.From); m.Seq == 1 && !l.registered[to] {
 		return chat.ErrUnknownUser
 	}
 	if a.Amend != nil {

@@ -103,6 +103,8 @@ func (s *Sender) send(ctx context.Context, d Draft) (Sent, error) {
 		case errors.Is(err, ErrUnknownUser):
 			to, _ := d.Conversation.Peer(d.From)
 			return Sent{}, Refuse(UnknownUser, "to", "there is no user %q: the name is wrong, or they have not signed up yet", to)
+		case errors.Is(err, ErrErased):
+			return Sent{}, Refuse(Forbidden, "", "your account is being erased: it begins no conversation any more")
 		case errors.As(err, &lost):
 			var sent *Sent
 			if attempt, sent, err = s.next(ctx, d, lost.Head, took); err != nil || sent != nil {
@@ -250,9 +252,11 @@ func (s *Sender) informed(ctx context.Context, d Draft, head *Head, inHead bool)
 	a := Attempt{Create: head == nil, FirstHere: !inHead, Bucket: BucketAt(now), EnterBucket: true, PerMinute: int64(s.PerMinute)}
 	if head == nil {
 		head = &Head{}
-		a.Quota, _ = s.quota(Quota{}, a.Bucket)
 	} else {
 		a.EnterBucket = head.Bucket < a.Bucket
+	}
+	if head.LastSeq == 0 { // a block may have made the head before
+		a.Quota, _ = s.quota(Quota{}, a.Bucket) // none was counted yet, so that none is too many
 	}
 	if err := s.allowed(d, head, now); err != nil {
 		return a, err

@@ -141,13 +141,13 @@ func (s *Conversations) Append(ctx context.Context, a chat.Attempt) error {
 		at.amend = len(writes)
 		writes = append(writes, s.amend(a)...)
 	}
-	if a.Create {
+	if a.Message.Seq == 1 { // a block may have made the conversation before
 		at.registered = len(writes)
 		to, _ := a.Message.Conversation.Peer(a.Message.From)
 		writes = append(writes, types.TransactWriteItem{ConditionCheck: &types.ConditionCheck{
 			TableName:                &s.tables.Users,
 			Key:                      item{"user": str(string(to))},
-			ConditionExpression:      aws.String("attribute_exists(#user)"),
+			ConditionExpression:      aws.String("attribute_exists(#user) AND " + staying),
 			ExpressionAttributeNames: names{"#user": "user"},
 		}})
 	}
@@ -201,6 +201,9 @@ func outcome(err error, at places) error {
 	case at.amend > 0 && failed(at.amend):
 		return chat.ErrAmended
 	case at.quota > 0 && failed(at.quota):
+		if p := profileOf(cancelled.CancellationReasons[at.quota].Item); p.Erased || p.Erasing > 0 {
+			return chat.ErrErased
+		}
 		return &chat.QuotaLost{Actual: quotaOf(cancelled.CancellationReasons[at.quota].Item)}
 	case failed(messageWrite):
 		return errors.New("the log is ahead of its conversation: were the tables restored to different points in time?")

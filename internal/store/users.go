@@ -39,14 +39,18 @@ func (s *Users) RegisterUser(ctx context.Context, u chat.User, at time.Time) err
 	return nil
 }
 
+// staying is the condition that a user's account is not being erased.
+const staying = "attribute_not_exists(erasing_at) AND attribute_not_exists(erased_at)"
+
 // count counts a new conversation of a user, if the quota is as expected.
 func (s *Conversations) count(u chat.User, q chat.Quota) types.TransactWriteItem {
-	condition := "attribute_not_exists(begun_on) OR begun_on < :day"
+	condition := "(attribute_not_exists(begun_on) OR begun_on < :day)"
 	values := item{":day": num(q.Day), ":begun": num(q.Begun + 1)}
 	if q.Begun > 0 {
 		condition = "begun_on = :day AND begun = :was"
 		values[":was"] = num(q.Begun)
 	}
+	condition += " AND " + staying
 	return types.TransactWriteItem{Update: &types.Update{
 		TableName:                           &s.tables.Users,
 		Key:                                 item{"user": str(string(u))},

@@ -138,3 +138,37 @@ func may(t *testing.T, s *suite) {
 		}
 	}
 }
+
+// erasedUsers takes no new conversations: neither with one whose account is gone, or going, nor of one.
+func erasedUsers(t *testing.T, s *suite) {
+	s.register(t, "alice", "bob", "carol")
+	if err := errors.Join(s.users.BeginErasing(t.Context(), "bob", at), s.users.Erase(t.Context(), "carol", at)); err != nil {
+		t.Fatal(err)
+	}
+	for _, peer := range []chat.User{"bob", "carol", "nobody"} {
+		m := text(1, "alice", "a1", 1)
+		m.Conversation = chat.Between("alice", peer)
+		if err := s.conversations.Append(t.Context(), create(m, 10)); !errors.Is(err, chat.ErrUnknownUser) {
+			t.Errorf("begin with %s = %v, want ErrUnknownUser", peer, err)
+		}
+		// A block, and its end, made the head before.
+		if err := errors.Join(s.members.SetBlock(t.Context(), "alice", m.Conversation, true, at), s.members.SetBlock(t.Context(), "alice", m.Conversation, false, at)); err != nil {
+			t.Fatal(err)
+		}
+		a := first(m, 10)
+		a.EnterBucket = true
+		if err := s.conversations.Append(t.Context(), a); !errors.Is(err, chat.ErrUnknownUser) {
+			t.Errorf("begin with %s after a block = %v, want ErrUnknownUser", peer, err)
+		}
+	}
+	for _, from := range []chat.User{"bob", "carol"} {
+		m := text(1, from, "d1", 1)
+		m.Conversation = chat.Between(from, from+"x")
+		s.register(t, from+"x")
+		a := create(m, 10)
+		a.Quota = &chat.Quota{Day: 10}
+		if err := s.conversations.Append(t.Context(), a); !errors.Is(err, chat.ErrErased) {
+			t.Errorf("%s, whose account is gone, begins a conversation = %v, want ErrErased", from, err)
+		}
+	}
+}

@@ -121,6 +121,7 @@ func Run(t *testing.T, open func(testing.TB) Tables) {
 		{"blocks", blocks},
 		{"blocks before the first message", blocksBeforeTheFirstMessage},
 		{"may", may},
+		{"erased users", erasedUsers},
 		{"last messages", lastMessages},
 	}
 	for _, tt := range tests {
