@@ -25,6 +25,6 @@ func (s *Sender) amendment(ctx context.Context, d Draft) (*Amendment, error) {
 	case d.Kind == KindReaction:
 		return nil, nil
 	default:
-		return &Amendment{Target: d.Target, Edited: target.Edited, Erase: d.Kind == KindUnsend}, nil
+		return &Amendment{Target: d.Target, Edited: target.Edited, Erase: d.Kind == KindUnsend, Until: target.Until}, nil
 	}
 }

@@ -108,6 +108,8 @@ type Amendment struct {
 	// Edited is the target's newest edit, which must still be so: its copy of the text goes.
 	Edited int64
 	Erase  bool // takes the text away; otherwise the entry's text takes its place
+	// Until is when the target's retention ends, as in Message.
+	Until int64
 }
 
 // Quota is how many conversations a user began on a day, before this one.

@@ -268,12 +268,25 @@ func (s *Sender) informed(ctx context.Context, d Draft, head *Head, inHead bool)
 		}
 	}
 	a.Message = s.message(d, head.LastSeq+1, now)
+	if a.Amend != nil {
+		// It is kept as long as the text, however retention was set when that was written: what amends
+		// the text next takes this entry's copy away.
+		a.Message.Until = longer(a.Message.Until, a.Amend.Until)
+	}
 	if !inHead {
 		if key := head.evicted(); key != "" {
 			a.Park = &ParkedTail{Key: key, Tail: head.Tails[key]}
 		}
 	}
 	return a, nil
+}
+
+// longer is the later of two ends of retention.
+func longer(a, b int64) int64 {
+	if a == 0 || b == 0 {
+		return 0
+	}
+	return max(a, b)
 }
 
 // allowed says why the message may not be appended, if it may not.
