@@ -29,16 +29,17 @@ func (s *Sender) tooFast(pace Pace, now int64) error {
 	return e
 }
 
-// quota is the attempt's count of the user's new conversations today.
+// quota is the attempt's count of the user's new conversations today: of begun's day, where the clock of
+// another function was ahead around midnight.
 func (s *Sender) quota(begun Quota, today Bucket) (*Quota, error) {
 	if s.NewPerDay <= 0 {
 		return nil, nil
 	}
-	if begun.Day != today {
+	if begun.Day < today {
 		return &Quota{Day: today}, nil
 	}
 	if begun.Begun >= int64(s.NewPerDay) {
-		wait := time.UnixMilli(int64(today+1) * (24 * time.Hour).Milliseconds()).Sub(s.Now())
+		wait := time.UnixMilli(int64(begun.Day+1) * (24 * time.Hour).Milliseconds()).Sub(s.Now())
 		e := Refuse(RateLimited, "", "%d conversations were begun today, which is all that is allowed: wait until tomorrow (UTC)", begun.Begun)
 		e.Retry, e.RetryAfter = true, wait
 		return nil, e
