@@ -16,7 +16,9 @@ type Membership struct {
 	ReadTexts    int64 // how many of the peer's texts stand up to Read
 	// ChangedAt is when the receipts or a block changed last, in Unix milliseconds.
 	ChangedAt int64
-	Blocks    bool // the user has blocked the peer
+	// Noted is the day of which the peer's index of changes has heard from this user's receipts.
+	Noted  Bucket
+	Blocks bool // the user has blocked the peer
 }
 
 // Summary is the state of one conversation for one of its users.

@@ -100,14 +100,16 @@ func (r *Receipts) advance(ctx context.Context, u User, head *Head, own Membersh
 	if to.ReadTexts, err = r.readTexts(ctx, u, head, own, to.Read); err != nil {
 		return Acked{}, err
 	}
-	if err := r.Shelf.Advance(ctx, u, own, to); err != nil {
-		return Acked{}, err
-	}
-	if BucketAt(own.ChangedAt) < BucketAt(now) {
+	if today := BucketAt(now); own.Noted < today && acked.TellPeer {
+		// First, so that a receipt never stands there of which the peer's syncs are not told.
 		peer, _ := own.Conversation.Peer(u)
-		if err := r.Shelf.NoteChange(ctx, peer, own.Conversation, BucketAt(now)); err != nil {
+		if err := r.Shelf.NoteChange(ctx, peer, own.Conversation, today); err != nil {
 			return Acked{}, err
 		}
+		to.Noted = today
+	}
+	if err := r.Shelf.Advance(ctx, u, own, to); err != nil {
+		return Acked{}, err
 	}
 	acked.Receipt, acked.Tell = to.Receipt(), true
 	return acked, nil

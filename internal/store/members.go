@@ -40,6 +40,7 @@ func membershipOf(it item) chat.Membership {
 		Delivered:    numberOf(it, "delivered"),
 		ReadTexts:    numberOf(it, "read_texts"),
 		ChangedAt:    numberOf(it, "changed_at"),
+		Noted:        chat.Bucket(numberOf(it, "noted")),
 		Blocks:       flagOf(it, "blocks"),
 	}
 }
@@ -83,6 +84,10 @@ func (s *Members) Advance(ctx context.Context, u chat.User, from, to chat.Member
 		}
 	}
 	set := "SET #delivered = :delivered, read_texts = :texts, changed_at = :at, changed = :day"
+	if to.Noted > from.Noted {
+		set += ", noted = :noted"
+		values[":noted"] = num(to.Noted)
+	}
 	if to.Read > 0 {
 		set += ", #read = :read"
 	} else {

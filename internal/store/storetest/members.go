@@ -25,8 +25,8 @@ func receipts(t *testing.T, s *suite) {
 	row := *own
 	for _, step := range []chat.Membership{
 		{Delivered: 1, ChangedAt: at},
-		{Delivered: 2, Read: 1, ReadTexts: 0, ChangedAt: at + 1},
-		{Delivered: 2, Read: 2, ReadTexts: 1, ChangedAt: at + 2},
+		{Delivered: 2, Read: 1, ReadTexts: 0, ChangedAt: at + 1, Noted: 10},
+		{Delivered: 2, Read: 2, ReadTexts: 1, ChangedAt: at + 2, Noted: 10},
 	} {
 		step.Conversation, step.Bucket = ab, 10
 		if err := s.members.Advance(t.Context(), "alice", row, step); err != nil {
