@@ -177,8 +177,11 @@ func choose(q Changes, since int64, rows []Row, states map[ConversationID]State)
 		if state.Head == nil {
 			continue
 		}
-		changed := q.Since > 0 && max(state.Own.ChangedAt, state.Peer.ChangedAt) >= since
-		if !changed {
+		changedAt := state.Own.ChangedAt
+		if !state.Head.Shut.Any() { // otherwise nothing of the peer is told, nor when it changed
+			changedAt = max(changedAt, state.Peer.ChangedAt)
+		}
+		if q.Since == 0 || changedAt < since {
 			cursor, ok := q.Cursors[row.Conversation]
 			if state.Head.At < since || ok && cursor >= state.Head.LastSeq {
 				continue
