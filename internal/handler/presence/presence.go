@@ -48,7 +48,7 @@ func New(env function.Env) (lambda.Handler, error) {
 			Watchers: store.NewWatchers(env.AWS, v["WATCHERS_TABLE"]), Gateway: post.New(env.AWS, v["CALLBACK_URL"]), Now: env.Now, Log: env.Log,
 		},
 		grace: time.Duration(grace) * time.Second,
-		sleep: sleep,
+		sleep: function.Sleep,
 	}, nil
 }
 
@@ -109,15 +109,4 @@ func users(changes []store.ConnectionChange) []chat.User {
 		}
 	}
 	return all
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }

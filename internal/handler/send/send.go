@@ -38,7 +38,7 @@ func New(env function.Env) (lambda.Handler, error) {
 			Users:         v["USERS_TABLE"],
 		}, env.Now),
 		Now:       env.Now,
-		Sleep:     sleep,
+		Sleep:     function.Sleep,
 		PerMinute: limits["MESSAGES_PER_MINUTE"],
 		NewPerDay: limits["NEW_CONVERSATIONS_PER_DAY"],
 		Retention: time.Duration(limits["RETENTION_DAYS"]) * 24 * time.Hour,
@@ -69,15 +69,4 @@ func decode(r route.Request) (ref string, _ chat.Draft, _ error) {
 		Conversation: q.Conversation, From: r.User, Device: r.Device, Kind: q.Kind,
 		N: q.N, Text: q.Text, Target: q.Target, Emoji: q.Emoji, Seen: q.Seen,
 	}, err
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }
