@@ -46,7 +46,7 @@ type PresenceStore interface {
 	Profile(context.Context, User) (*Profile, error)
 	// Of reads a user's connections consistently.
 	Of(context.Context, User) ([]Connection, error)
-	// SetOnline notes until when a user is online.
+	// SetOnline notes until when a user is online, unless that is noted for longer already.
 	SetOnline(ctx context.Context, u User, until int64) error
 	// SetOffline notes that a user has no connection any more.
 	SetOffline(ctx context.Context, u User, lastSeen int64) error
@@ -63,15 +63,15 @@ const presenceTries = 5
 
 // Refresh brings a user's presence in step with the connections that there are now, and returns it
 // if others see a change. Whoever adds or removes a connection calls it afterwards. Two that run
-// at once cannot leave a wrong state behind: one that has written "offline" looks again, and sees
-// a connection that came meanwhile; a later one sees "offline", and writes "online".
+// at once cannot leave a wrong state behind: one that has written looks again, and sees a connection
+// that came or went meanwhile, which another one may have taken for no change.
 //
-// Cost: 2 RU; 1 WU when the last connection ends or a newer one lasts longer.
+// Cost: 2 RU; 1 WU and 1 or 2 RU more when the last connection ends or a newer one lasts longer.
 func (p *Presences) Refresh(ctx context.Context, u User) (*Presence, error) {
 	var first *Presence
 	for range presenceTries {
 		profile, err := p.Store.Profile(ctx, u)
-		if err != nil || profile == nil {
+		if err != nil || profile == nil || profile.Erased {
 			return nil, err
 		}
 		now := p.Now()
@@ -79,19 +79,20 @@ func (p *Presences) Refresh(ctx context.Context, u User) (*Presence, error) {
 		if first == nil {
 			first = &before
 		}
-		connections, err := p.Store.Of(ctx, u)
+		until, err := p.until(ctx, u)
 		if err != nil {
 			return nil, err
-		}
-		until := int64(0)
-		for _, c := range connections {
-			until = max(until, c.Until())
 		}
 		switch {
 		case until > now.Unix():
 			if until > profile.OnlineUntil {
 				if err := p.Store.SetOnline(ctx, u, until); err != nil {
 					return nil, err
+				}
+				if left, err := p.until(ctx, u); err != nil {
+					return nil, err
+				} else if left <= now.Unix() {
+					continue // it ended meanwhile
 				}
 			}
 			profile.OnlineUntil = until
@@ -109,6 +110,15 @@ func (p *Presences) Refresh(ctx context.Context, u User) (*Presence, error) {
 		// Somebody may have connected meanwhile: look again.
 	}
 	return nil, TryAgain(nil)
+}
+
+// until is when the last of a user's connections has ended for certain, in Unix seconds.
+func (p *Presences) until(ctx context.Context, u User) (until int64, _ error) {
+	connections, err := p.Store.Of(ctx, u)
+	for _, c := range connections {
+		until = max(until, c.Until())
+	}
+	return until, err
 }
 
 // changed is what others see now, nil if they saw as much before.
