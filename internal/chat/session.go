@@ -47,10 +47,14 @@ func (s SignOuts) Ends(t Token) bool {
 // after a sign-out is let in.
 func (s SignOuts) With(scope Scope, own SessionID, open []Connection, now time.Time) SignOuts {
 	switch scope {
+	case ThisSession:
+		if s.Kept == own {
+			s.Kept = ""
+		}
 	case OtherSessions:
-		s.Before, s.Kept = now.Unix(), own
+		s.Before, s.Kept = max(s.Before, now.Unix()), own
 	case AllSessions:
-		s.Before, s.Kept = now.Unix(), ""
+		s.Before, s.Kept = max(s.Before, now.Unix()), ""
 	}
 	ended := slices.Clone(s.Ended)
 	for _, c := range append([]Connection{{Session: own}}, open...) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -20,6 +19,7 @@ import (
 type Watchers interface {
 	Of(ctx context.Context, watched, by chat.User) ([]store.Watcher, error)
 	Change(ctx context.Context, add, remove []store.Watcher) error
+	Drop(context.Context, store.Watcher) error
 }
 
 // Teller tells watchers of a user's presence.
@@ -59,11 +59,7 @@ func (t *Teller) to(ctx context.Context, u chat.User, seen chat.Presence, watche
 	if err != nil {
 		return err
 	}
-	var (
-		mu    sync.Mutex // guards gone
-		gone  []store.Watcher
-		group errgroup.Group
-	)
+	var group errgroup.Group
 	group.SetLimit(parallel)
 	for _, w := range watchers {
 		if w.Until <= t.Now().Unix() {
@@ -72,17 +68,14 @@ func (t *Teller) to(ctx context.Context, u chat.User, seen chat.Presence, watche
 		group.Go(func() error {
 			function.GrowStack()
 			err := t.Gateway.Post(ctx, w.Connection, frame)
-			switch {
-			case errors.Is(err, post.ErrGone):
-				mu.Lock()
-				defer mu.Unlock()
-				gone = append(gone, w)
-			case err != nil:
+			if errors.Is(err, post.ErrGone) {
+				return t.Watchers.Drop(ctx, w)
+			}
+			if err != nil {
 				t.Log.InfoContext(ctx, "a watcher missed a presence", "user", w.User, "connection", w.Connection, "error", err)
 			}
 			return nil
 		})
 	}
-	_ = group.Wait() // nothing returns an error
-	return t.Watchers.Change(ctx, nil, gone)
+	return group.Wait()
 }

@@ -135,24 +135,35 @@ func (s *Users) Profiles(ctx context.Context, users []chat.User) (map[chat.User]
 	return found, nil
 }
 
-// change updates the row of a user who is registered; one who is not stays so. 1 WU.
+// change updates the row of a user who is registered; one who is not, or not any more, stays so. 1 WU.
 func (s *Users) change(ctx context.Context, u chat.User, expression string, values item) error {
+	_, err := s.changeIf(ctx, u, "", expression, values)
+	return err
+}
+
+// changeIf is change with a further condition, and tells whether it was made.
+func (s *Users) changeIf(ctx context.Context, u chat.User, condition, expression string, values item) (bool, error) {
 	_, err := s.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName: &s.table, Key: profileKey(u), UpdateExpression: &expression,
-		ConditionExpression:       aws.String("attribute_exists(#user)"),
+		// Of an erased user nothing is kept, whoever comes late with it.
+		ConditionExpression:       aws.String("attribute_exists(#user) AND attribute_not_exists(erased_at)" + condition),
 		ExpressionAttributeNames:  names{"#user": "user"},
 		ExpressionAttributeValues: values,
 	})
-	var unknown *types.ConditionalCheckFailedException
-	if err != nil && !errors.As(err, &unknown) {
-		return fmt.Errorf("update user %s: %w", u, err)
+	var refused *types.ConditionalCheckFailedException
+	switch {
+	case errors.As(err, &refused):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("update user %s: %w", u, err)
 	}
-	return nil
+	return true, nil
 }
 
-// SetOnline notes until when a user is online. 1 WU.
+// SetOnline notes until when a user is online, unless that is noted for longer already. 1 WU.
 func (s *Users) SetOnline(ctx context.Context, u chat.User, until int64) error {
-	return s.change(ctx, u, "SET online_until = :until", item{":until": num(until)})
+	_, err := s.changeIf(ctx, u, " AND (attribute_not_exists(online_until) OR online_until < :until)", "SET online_until = :until", item{":until": num(until)})
+	return err
 }
 
 // SetOffline notes that a user has no connection any more. 1 WU.
@@ -170,16 +181,27 @@ func (s *Users) Show(ctx context.Context, u chat.User) error {
 	return s.change(ctx, u, "REMOVE invisible", nil)
 }
 
-// SetSignOuts notes which sessions have ended. Of two at once the later one stands; each has closed
-// the connections that it ends by itself. 1 WU.
-func (s *Users) SetSignOuts(ctx context.Context, u chat.User, o chat.SignOuts) error {
-	var ended []types.AttributeValue
-	for _, id := range o.Ended {
-		ended = append(ended, str(string(id)))
+// SetSignOuts notes which sessions have ended, if those noted are still as in from; chat.ErrBusy says
+// that they are not. 1 WU.
+func (s *Users) SetSignOuts(ctx context.Context, u chat.User, from, to chat.SignOuts) error {
+	list := func(sessions []chat.SessionID) types.AttributeValue {
+		l := &types.AttributeValueMemberL{Value: []types.AttributeValue{}}
+		for _, id := range sessions {
+			l.Value = append(l.Value, str(string(id)))
+		}
+		return l
 	}
-	return s.change(ctx, u, "SET signed_out_before = :before, kept_session = :kept, ended_sessions = :ended", item{
-		":before": num(o.Before), ":kept": str(string(o.Kept)), ":ended": &types.AttributeValueMemberL{Value: ended},
-	})
+	values := item{":before": num(to.Before), ":kept": str(string(to.Kept)), ":ended": list(to.Ended)}
+	condition := " AND attribute_not_exists(ended_sessions)"
+	if from.Before > 0 || len(from.Ended) > 0 {
+		condition = " AND signed_out_before = :was_before AND kept_session = :was_kept AND ended_sessions = :was_ended"
+		values[":was_before"], values[":was_kept"], values[":was_ended"] = num(from.Before), str(string(from.Kept)), list(from.Ended)
+	}
+	done, err := s.changeIf(ctx, u, condition, "SET signed_out_before = :before, kept_session = :kept, ended_sessions = :ended", values)
+	if err == nil && !done {
+		err = fmt.Errorf("sign out %s: %w", u, chat.ErrBusy)
+	}
+	return err
 }
 
 // BeginErasing notes that an account is being erased. 1 WU.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -63,6 +64,22 @@ func (s *Watchers) Of(ctx context.Context, watched, by chat.User) ([]Watcher, er
 		}
 	}
 	return found, nil
+}
+
+// Drop removes a watcher whose connection is gone, unless a newer connection of the device has taken its
+// place. 1 WU.
+func (s *Watchers) Drop(ctx context.Context, w Watcher) error {
+	_, err := s.db.DeleteItem(ctx, &dynamodb.DeleteItemInput{
+		TableName: &s.table, Key: watcherKey(w),
+		ConditionExpression:       aws.String("#connection = :gone"),
+		ExpressionAttributeNames:  names{"#connection": "connection"},
+		ExpressionAttributeValues: item{":gone": str(string(w.Connection))},
+	})
+	var newer *types.ConditionalCheckFailedException
+	if err != nil && !errors.As(err, &newer) {
+		return fmt.Errorf("drop a watcher of %s: %w", w.Watched, err)
+	}
+	return nil
 }
 
 // Change adds watchers, or brings them up to date, and removes others. 1 WU each.

@@ -5,6 +5,7 @@ package account
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/aws/aws-lambda-go/lambda"
@@ -98,21 +99,33 @@ func (s *server) signOut(ctx context.Context, r route.Request) (string, any, err
 	if err != nil {
 		return q.Ref, nil, err
 	}
-	p, err := s.users.Profile(ctx, r.User)
-	if err != nil {
-		return q.Ref, nil, err
-	}
-	open, err := s.connections.Of(ctx, r.User)
-	if err != nil {
-		return q.Ref, nil, err
-	}
-	if p != nil {
-		if err := s.users.SetSignOuts(ctx, r.User, p.SignOuts.With(q.Scope, r.Token.Session, open, s.env.Now())); err != nil {
+	for try := 1; ; try++ {
+		err := s.note(ctx, r, q.Scope)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, chat.ErrBusy) || try == signOutTries {
 			return q.Ref, nil, err
 		}
 	}
 	// Those that opened meanwhile are ended as well: the list is read again.
 	return q.Ref, wire.NewOK(q.Ref), s.end(ctx, r, func(c chat.Connection) bool { return q.Scope.Covers(r.Token.Session, c) })
+}
+
+// signOutTries bounds the attempts of one sign-out. Each lost one means that another went through.
+const signOutTries = 10
+
+// note notes which sessions have ended, on top of those that stand there.
+func (s *server) note(ctx context.Context, r route.Request, scope chat.Scope) error {
+	p, err := s.users.Profile(ctx, r.User)
+	if err != nil || p == nil || p.Erased {
+		return err
+	}
+	open, err := s.connections.Of(ctx, r.User)
+	if err != nil {
+		return err
+	}
+	return s.users.SetSignOuts(ctx, r.User, p.SignOuts, p.SignOuts.With(scope, r.Token.Session, open, s.env.Now()))
 }
 
 // end ends those connections of the user that are meant, the asking one last.

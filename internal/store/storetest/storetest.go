@@ -18,8 +18,8 @@ import (
 
 // Tables are Duet's tables on some DynamoDB.
 type Tables struct {
-	AWS                                                  aws.Config
-	Users, Connections, Conversations, Members, Messages string
+	AWS                                                            aws.Config
+	Users, Connections, Watchers, Conversations, Members, Messages string
 }
 
 // Create makes empty tables whose names begin with prefix, as template.yaml has them, waits until
@@ -27,7 +27,7 @@ type Tables struct {
 func Create(t testing.TB, cfg aws.Config, prefix string) Tables {
 	t.Helper()
 	tables := Tables{
-		AWS: cfg, Users: prefix + "Users", Connections: prefix + "Connections", Conversations: prefix + "Conversations",
+		AWS: cfg, Users: prefix + "Users", Connections: prefix + "Connections", Watchers: prefix + "Watchers", Conversations: prefix + "Conversations",
 		Members: prefix + "Members", Messages: prefix + "Messages",
 	}
 	db := dynamodb.NewFromConfig(cfg)
@@ -60,6 +60,7 @@ func Create(t testing.TB, cfg aws.Config, prefix string) Tables {
 	}
 	create(&dynamodb.CreateTableInput{TableName: &tables.Users}, "user")
 	create(&dynamodb.CreateTableInput{TableName: &tables.Connections}, "user", "connection")
+	create(&dynamodb.CreateTableInput{TableName: &tables.Watchers}, "user", "watcher")
 	create(&dynamodb.CreateTableInput{TableName: &tables.Conversations}, "conversation")
 	create(&dynamodb.CreateTableInput{
 		TableName: &tables.Members,
@@ -97,6 +98,7 @@ type suite struct {
 	conversations *store.Conversations
 	inbox         *store.Inbox
 	members       *store.Members
+	watchers      *store.Watchers
 }
 
 // Run checks the stores. Each test asks open for empty tables.
@@ -122,6 +124,10 @@ func Run(t *testing.T, open func(testing.TB) Tables) {
 		{"blocks before the first message", blocksBeforeTheFirstMessage},
 		{"may", may},
 		{"erased users", erasedUsers},
+		{"profiles", profiles},
+		{"sign-outs", signOuts},
+		{"leaving", leaving},
+		{"watchers", watchers},
 		{"last messages", lastMessages},
 	}
 	for _, tt := range tests {
@@ -138,6 +144,7 @@ func Run(t *testing.T, open func(testing.TB) Tables) {
 				inbox: store.NewInbox(tables.AWS, store.InboxTables{
 					Conversations: tables.Conversations, Members: tables.Members, Messages: tables.Messages,
 				}, clock),
+				watchers: store.NewWatchers(tables.AWS, tables.Watchers),
 				members: store.NewMembers(tables.AWS, store.MemberTables{
 					Conversations: tables.Conversations, Members: tables.Members, Messages: tables.Messages,
 				}),
@@ -178,7 +185,7 @@ func (s *suite) putAll(t testing.TB, table string, items []item) {
 func (s *suite) everything(t testing.TB) map[string]any {
 	t.Helper()
 	all := map[string]any{}
-	for _, table := range []string{s.Users, s.Connections, s.Conversations, s.Members, s.Messages} {
+	for _, table := range []string{s.Users, s.Connections, s.Watchers, s.Conversations, s.Members, s.Messages} {
 		pages := dynamodb.NewScanPaginator(s.db, &dynamodb.ScanInput{TableName: &table, ConsistentRead: aws.Bool(true)})
 		for pages.HasMorePages() {
 			page, err := pages.NextPage(t.Context())
@@ -187,7 +194,7 @@ func (s *suite) everything(t testing.TB) map[string]any {
 			}
 			for _, it := range page.Items {
 				key := table
-				for _, name := range []string{"user", "connection", "conversation", "seq"} {
+				for _, name := range []string{"user", "connection", "watcher", "conversation", "seq"} {
 					if v, ok := it[name]; ok {
 						key += fmt.Sprint(" ", plain(v))
 					}
