@@ -3,7 +3,6 @@ package dynamodb
 import (
 	"encoding/json"
 	"slices"
-	"strings"
 
 	"github.com/duet-chat/duet/localstack/dynamodb/attr"
 	"github.com/duet-chat/duet/localstack/storage"
@@ -41,11 +40,30 @@ func (db *DB) createTable(body []byte) ([]byte, error) {
 		DeletionProtectionEnabled bool
 		Tags                      []Tag
 	}
+	var required struct {
+		StreamSpecification *struct{ StreamEnabled *bool }
+	}
 	if err := decode(body, &in); err != nil {
 		return nil, err
 	}
+	if err := decode(body, &required); err != nil {
+		return nil, err
+	}
+	if s := required.StreamSpecification; s != nil && s.StreamEnabled == nil {
+		return nil, missing("streamSpecification.streamEnabled")
+	}
+	for name, list := range map[string][]IndexSpec{"LocalSecondaryIndexes": in.LocalSecondaryIndexes, "GlobalSecondaryIndexes": in.GlobalSecondaryIndexes} {
+		if list != nil && len(list) == 0 {
+			return nil, invalid("One or more parameter values were invalid: List of %s is empty", name)
+		}
+	}
 	if err := checkBilling(in.BillingMode, in.ProvisionedThroughput); err != nil {
 		return nil, err
+	}
+	for _, ix := range in.GlobalSecondaryIndexes {
+		if err := checkIndexBilling(in.BillingMode, ix); err != nil {
+			return nil, err
+		}
 	}
 	s := newSettings(in.TableSpec)
 	s.DeletionProtection = in.DeletionProtectionEnabled
@@ -62,15 +80,29 @@ func (db *DB) createTable(body []byte) ([]byte, error) {
 }
 
 func (db *DB) named(body []byte) (*table, error) {
-	var in struct{ TableName string }
-	if err := decode(body, &in); err != nil {
+	name, err := nameIn(body)
+	if err != nil {
 		return nil, err
 	}
-	t, err := db.table(in.TableName)
+	t, err := db.table(name)
 	if err != nil {
-		return nil, tableNotFound(in.TableName)
+		return nil, tableNotFound(name)
 	}
 	return t, nil
+}
+
+// nameIn is the name or the ARN of the table that a request is about.
+func nameIn(body []byte) (string, error) {
+	var in struct{ TableName *string }
+	if err := decode(body, &in); err != nil {
+		return "", err
+	}
+	if in.TableName == nil {
+		return "", missing("tableName")
+	}
+	var v violations
+	v.name(*in.TableName, "tableName")
+	return *in.TableName, v.err()
 }
 
 func (db *DB) describeTable(body []byte) ([]byte, error) {
@@ -158,11 +190,17 @@ func (db *DB) measure(prefix []byte) (count, size int64) {
 
 func (db *DB) listTables(body []byte) ([]byte, error) {
 	var in struct {
-		ExclusiveStartTableName string
+		ExclusiveStartTableName *string
 		Limit                   *int
 	}
 	if err := decode(body, &in); err != nil {
 		return nil, err
+	}
+	if in.ExclusiveStartTableName != nil {
+		var v violations
+		if v.name(*in.ExclusiveStartTableName, "exclusiveStartTableName"); len(v) > 0 {
+			return nil, v.err()
+		}
 	}
 	limit := 100
 	if in.Limit != nil {
@@ -174,7 +212,7 @@ func (db *DB) listTables(body []byte) ([]byte, error) {
 	names := sortedKeys(db.tables)
 	db.tablesMu.RUnlock()
 	names = slices.DeleteFunc(names, func(name string) bool {
-		return strings.Compare(name, in.ExclusiveStartTableName) <= 0 && in.ExclusiveStartTableName != ""
+		return in.ExclusiveStartTableName != nil && name <= *in.ExclusiveStartTableName
 	})
 	out := map[string]any{"TableNames": names}
 	if len(names) > limit {

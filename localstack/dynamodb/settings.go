@@ -2,6 +2,7 @@ package dynamodb
 
 import (
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"slices"
 )
@@ -71,6 +72,21 @@ func checkBilling(mode string, p *Throughput) error {
 	return nil
 }
 
+// checkIndexBilling checks that a global index has a throughput of its own where its table has one, and none where it is
+// paid by request.
+func checkIndexBilling(mode string, ix IndexSpec) error {
+	p := ix.ProvisionedThroughput
+	switch {
+	case mode == "PAY_PER_REQUEST" && p != nil:
+		return invalid("One or more parameter values were invalid: Neither ReadCapacityUnits nor WriteCapacityUnits can be specified for index: %s when BillingMode is PAY_PER_REQUEST", ix.IndexName)
+	case mode != "PAY_PER_REQUEST" && p == nil:
+		return invalid("One or more parameter values were invalid: ReadCapacityUnits and WriteCapacityUnits must both be specified for index: %s when BillingMode is PROVISIONED", ix.IndexName)
+	case p != nil && (p.ReadCapacityUnits < 1 || p.WriteCapacityUnits < 1):
+		return invalid("One or more parameter values were invalid: Both ReadCapacityUnits and WriteCapacityUnits must be at least 1 for index: %s", ix.IndexName)
+	}
+	return nil
+}
+
 // updateTable does UpdateTable, as far as it is about settings. What would change keys, indexes or the
 // stream of a table is refused by name.
 func (db *DB) updateTable(body []byte) ([]byte, error) {
@@ -130,29 +146,46 @@ func (db *DB) updateTTL(body []byte) ([]byte, error) {
 		return nil, err
 	}
 	var in struct {
-		TimeToLiveSpecification struct {
-			Enabled       bool
-			AttributeName string
+		TimeToLiveSpecification *struct {
+			Enabled       *bool
+			AttributeName *string
 		}
 	}
 	if err := decode(body, &in); err != nil {
 		return nil, err
 	}
 	spec := in.TimeToLiveSpecification
+	if spec == nil {
+		return nil, missing("timeToLiveSpecification")
+	}
+	var v violations
+	const attribute = "timeToLiveSpecification.attributeName"
+	switch {
+	case spec.AttributeName == nil:
+		v.missing(attribute)
+	case *spec.AttributeName == "":
+		v.add("''", attribute, "Member must have length greater than or equal to 1")
+	case len(*spec.AttributeName) > maxName:
+		v.add("'"+*spec.AttributeName+"'", attribute, fmt.Sprintf("Member must have length less than or equal to %d", maxName))
+	}
+	if spec.Enabled == nil {
+		v.missing("timeToLiveSpecification.enabled")
+	}
+	if err := v.err(); err != nil {
+		return nil, err
+	}
 	err = db.change(t, func(s *settings) error {
 		switch {
-		case spec.AttributeName == "":
-			return missing("timeToLiveSpecification.attributeName")
-		case spec.Enabled && s.TTL != "":
-			return invalid("TimeToLive is already enabled")
-		case !spec.Enabled && s.TTL == "":
-			return invalid("TimeToLive is already disabled")
-		case !spec.Enabled && s.TTL != spec.AttributeName:
+		case s.TTL != "" && s.TTL != *spec.AttributeName:
 			return invalid("TimeToLive is active on a different AttributeName: current AttributeName is %s", s.TTL)
+		case *spec.Enabled && s.TTL != "":
+			return invalid("TimeToLive is already enabled")
+		case !*spec.Enabled && s.TTL == "":
+			return invalid("TimeToLive is already disabled")
 		}
 		s.TTL = ""
-		if spec.Enabled {
-			s.TTL = spec.AttributeName
+		if *spec.Enabled {
+			s.TTL = *spec.AttributeName
 		}
 		return nil
 	})
@@ -176,13 +209,13 @@ func (db *DB) describeTTL(body []byte) ([]byte, error) {
 
 // forBackups finds the table of an operation on backups: these have an error of their own.
 func (db *DB) forBackups(body []byte) (*table, error) {
-	var in struct{ TableName string }
-	if err := decode(body, &in); err != nil {
+	name, err := nameIn(body)
+	if err != nil {
 		return nil, err
 	}
-	t, err := db.table(in.TableName)
+	t, err := db.table(name)
 	if err != nil {
-		return nil, refuse("TableNotFoundException", "Table not found: %s", in.TableName)
+		return nil, refuse("TableNotFoundException", "Table not found: %s", name)
 	}
 	return t, nil
 }

@@ -102,3 +102,46 @@ func TestSettingsChangeUnderUse(t *testing.T) {
 	})
 	wg.Wait()
 }
+
+// What is wrong with a request about a table is told before what is wrong with the table; texts as observed on AWS.
+func TestOperationsOnTablesRefuse(t *testing.T) {
+	f := newFixture(t, "")
+	f.ensure(things)
+	ttl := func(enabled bool, attribute string) string {
+		return fmt.Sprintf(`{"TableName":"things","TimeToLiveSpecification":{"Enabled":%t,"AttributeName":%q}}`, enabled, attribute)
+	}
+	one := func(name, more string) string {
+		return fmt.Sprintf(`{"TableName":%q,"BillingMode":"PAY_PER_REQUEST","AttributeDefinitions":[{"AttributeName":"p","AttributeType":"S"}],"KeySchema":[{"AttributeName":"p","KeyType":"HASH"}]%s}`, name, more)
+	}
+	index := func(more string) string {
+		return `,"GlobalSecondaryIndexes":[{"KeySchema":[{"AttributeName":"p","KeyType":"HASH"}],` + more + `}]`
+	}
+	const detected, wrong = "1 validation error detected: Value ", "One or more parameter values were invalid: "
+	if things.TimeToLiveAttribute != "ttl" {
+		t.Fatalf("the TTL of things is %q, want ttl", things.TimeToLiveAttribute)
+	}
+	for _, tt := range []struct{ operation, body, errorType, message string }{
+		{"DescribeTable", `{}`, "ValidationException", detected + "null at 'tableName' failed to satisfy constraint: Member must not be null"},
+		{"DeleteTable", `{"TableName":"ab"}`, "ValidationException", detected + "'ab' at 'tableName' failed to satisfy constraint: Member must have length greater than or equal to 3"},
+		{"UpdateTable", `{"TableName":"another","DeletionProtectionEnabled":true}`, "ResourceNotFoundException", "Requested resource not found: Table: another not found"},
+		{"ListTables", `{"ExclusiveStartTableName":"a b"}`, "ValidationException", detected + "'a b' at 'exclusiveStartTableName' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+"},
+		{"CreateTable", one("things", `,"GlobalSecondaryIndexes":[]`), "ValidationException", wrong + "List of GlobalSecondaryIndexes is empty"},
+		{"CreateTable", one("things", `,"StreamSpecification":{}`), "ValidationException", detected + "null at 'streamSpecification.streamEnabled' failed to satisfy constraint: Member must not be null"},
+		{"CreateTable", one("things", ""), "ResourceInUseException", "Table already exists: things"},
+		{"CreateTable", one("other", index(`"IndexName":"i","Projection":{"ProjectionType":"ALL"}`)), "ValidationException", detected + "'i' at 'indexName' failed to satisfy constraint: Member must have length greater than or equal to 3"},
+		{"CreateTable", one("other", index(`"IndexName":"ix1","Projection":{"ProjectionType":"INCLUDE"}`)), "ValidationException", wrong + "ProjectionType is INCLUDE, but NonKeyAttributes is not specified"},
+		{"CreateTable", one("other", index(`"IndexName":"ix1","Projection":{"ProjectionType":"ALL","NonKeyAttributes":["a"]}`)), "ValidationException", wrong + "ProjectionType is ALL, but NonKeyAttributes is specified"},
+		{"CreateTable", one("other", index(`"IndexName":"ix1","Projection":{"ProjectionType":"ALL"},"ProvisionedThroughput":{"ReadCapacityUnits":1,"WriteCapacityUnits":1}`)), "ValidationException", wrong + "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified for index: ix1 when BillingMode is PAY_PER_REQUEST"},
+		{"UpdateTimeToLive", ttl(true, "ttl"), "ValidationException", "TimeToLive is already enabled"},
+		{"UpdateTimeToLive", ttl(true, "other"), "ValidationException", "TimeToLive is active on a different AttributeName: current AttributeName is ttl"},
+		{"UpdateTimeToLive", `{"TableName":"things"}`, "ValidationException", detected + "null at 'timeToLiveSpecification' failed to satisfy constraint: Member must not be null"},
+		{"Streams.DescribeStream", `{}`, "ValidationException", detected + "null at 'streamArn' failed to satisfy constraint: Member must not be null"},
+		{"Streams.DescribeStream", `{"StreamArn":"arn","ExclusiveStartShardId":"x"}`, "ValidationException", detected + "'x' at 'exclusiveStartShardId' failed to satisfy constraint: Member must have length greater than or equal to 28"},
+		{"Streams.GetShardIterator", `{"StreamArn":"arn","ShardId":"shardId-00000000000000000001-00000000","ShardIteratorType":"LATEST","SequenceNumber":""}`, "ValidationException", wrong + "SequenceNumber should not be passed for this iterator type"},
+		{"Streams.GetShardIterator", `{"StreamArn":"arn","ShardId":"shardId-00000000000000000001-00000000","ShardIteratorType":"LATEST"}`, "ResourceNotFoundException", "Requested resource not found: Stream: arn not found"},
+	} {
+		if errorType, message := f.refused(tt.operation, tt.body); errorType != tt.errorType || message != tt.message {
+			t.Errorf("%s %s = %s: %s, want %s: %s", tt.operation, tt.body, errorType, message, tt.errorType, tt.message)
+		}
+	}
+}

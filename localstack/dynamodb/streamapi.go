@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"time"
 )
 
@@ -65,17 +66,29 @@ func (db *DB) listStreams(body []byte) ([]byte, error) {
 
 func (db *DB) describeStream(body []byte) ([]byte, error) {
 	var in struct {
-		StreamArn, ExclusiveStartShardId string
+		StreamArn, ExclusiveStartShardId *string
 		Limit                            *int
 	}
 	if err := decode(body, &in); err != nil {
+		return nil, err
+	}
+	var v violations
+	if in.StreamArn == nil {
+		v.missing("streamArn")
+	}
+	start := ""
+	if in.ExclusiveStartShardId != nil {
+		start = *in.ExclusiveStartShardId
+		v.shard(start, "exclusiveStartShardId")
+	}
+	if err := v.err(); err != nil {
 		return nil, err
 	}
 	limit, err := listLimit(in.Limit)
 	if err != nil {
 		return nil, err
 	}
-	st, err := db.Stream(in.StreamArn)
+	st, err := db.Stream(*in.StreamArn)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +99,7 @@ func (db *DB) describeStream(body []byte) ([]byte, error) {
 	}
 	list := []map[string]any{}
 	for shard := range shards {
-		if shardID(shard) <= in.ExclusiveStartShardId {
+		if shardID(shard) <= start {
 			continue
 		}
 		if len(list) == limit {
@@ -124,45 +137,77 @@ type iterator struct {
 // GetShardIterator.
 const iteratorLife = 15 * time.Minute
 
+// iteratorTypes stand in the order of AWS's text.
+var iteratorTypes = []string{"AFTER_SEQUENCE_NUMBER", "LATEST", "AT_SEQUENCE_NUMBER", "TRIM_HORIZON"}
+
+// shard checks the length of a shard's id. Source: DynamoDB Streams API reference, ShardId.
+func (v *violations) shard(id, member string) {
+	const least, most = 28, 65
+	if len(id) < least {
+		v.add("'"+id+"'", member, fmt.Sprintf("Member must have length greater than or equal to %d", least))
+	}
+	if len(id) > most {
+		v.add("'"+id+"'", member, fmt.Sprintf("Member must have length less than or equal to %d", most))
+	}
+}
+
 func (it iterator) token() string {
 	j, _ := json.Marshal(it) // strings and a number: cannot fail
 	return base64.StdEncoding.EncodeToString(j)
 }
 
 func (db *DB) getShardIterator(body []byte) ([]byte, error) {
-	var in struct{ StreamArn, ShardId, ShardIteratorType, SequenceNumber string }
+	var in struct{ StreamArn, ShardId, ShardIteratorType, SequenceNumber *string }
 	if err := decode(body, &in); err != nil {
 		return nil, err
 	}
-	st, err := db.Stream(in.StreamArn)
+	var v violations
+	if in.StreamArn == nil {
+		v.missing("streamArn")
+	}
+	if in.ShardId == nil {
+		v.missing("shardId")
+	} else {
+		v.shard(*in.ShardId, "shardId")
+	}
+	switch {
+	case in.ShardIteratorType == nil:
+		v.missing("shardIteratorType")
+	case *in.ShardIteratorType == "":
+		v.enum(emptyChoice, "shardIteratorType", iteratorTypes...)
+	default:
+		v.enum(*in.ShardIteratorType, "shardIteratorType", iteratorTypes...)
+	}
+	if err := v.err(); err != nil {
+		return nil, err
+	}
+	it := iterator{Stream: *in.StreamArn, Shard: *in.ShardId, Made: db.now().Unix()}
+	var number uint64
+	if kind := *in.ShardIteratorType; kind == "AT_SEQUENCE_NUMBER" || kind == "AFTER_SEQUENCE_NUMBER" {
+		if in.SequenceNumber == nil {
+			return nil, invalid("One or more parameter values were invalid: Invalid SequenceNumber")
+		}
+		var err error
+		if number, err = parseSequence(*in.SequenceNumber); err != nil {
+			return nil, err
+		}
+		if kind == "AT_SEQUENCE_NUMBER" {
+			number--
+		}
+	} else if in.SequenceNumber != nil {
+		return nil, invalid("One or more parameter values were invalid: SequenceNumber should not be passed for this iterator type")
+	}
+	st, err := db.Stream(it.Stream)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := parseShard(in.ShardId); err != nil {
+	if _, err := parseShard(it.Shard); err != nil {
 		return nil, err
 	}
-	it := iterator{Stream: in.StreamArn, Shard: in.ShardId, Made: db.now().Unix()}
-	byNumber := in.ShardIteratorType == "AT_SEQUENCE_NUMBER" || in.ShardIteratorType == "AFTER_SEQUENCE_NUMBER"
-	if !byNumber && in.SequenceNumber != "" {
-		return nil, invalid("One or more parameter values were invalid: SequenceNumber should not be passed for this iterator type")
-	}
-	switch in.ShardIteratorType {
-	case "TRIM_HORIZON":
-	case "LATEST":
-		it.After = st.Latest(in.ShardId)
-	case "AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER":
-		n, err := parseSequence(in.SequenceNumber)
-		if err != nil {
-			return nil, err
-		}
-		if in.ShardIteratorType == "AT_SEQUENCE_NUMBER" {
-			n--
-		}
-		if n > 0 { // else it is the first one of all
-			it.After = sequence(n)
-		}
-	default:
-		return nil, invalid("1 validation error detected: Value '%s' at 'shardIteratorType' failed to satisfy constraint: Member must satisfy enum value set: [AFTER_SEQUENCE_NUMBER, LATEST, AT_SEQUENCE_NUMBER, TRIM_HORIZON]", in.ShardIteratorType)
+	if *in.ShardIteratorType == "LATEST" {
+		it.After = st.Latest(it.Shard)
+	} else if number > 0 { // else it is the first one of all
+		it.After = sequence(number)
 	}
 	return json.Marshal(map[string]any{"ShardIterator": it.token()})
 }

@@ -115,6 +115,9 @@ func newSchema(elements []KeyElement, types map[string]attr.Type, used map[strin
 		return s, invalid("1 validation error detected: Value at 'keySchema' failed to satisfy constraint: Member must have length less than or equal to 2 and at least 1")
 	}
 	for i, e := range elements {
+		if e.KeyType != "HASH" && e.KeyType != "RANGE" {
+			return s, invalid("1 validation error detected: Value '%s' at 'keySchema.%d.member.keyType' failed to satisfy constraint: Member must satisfy enum value set: [HASH, RANGE]", e.KeyType, i+1)
+		}
 		if want := []string{"HASH", "RANGE"}[i]; e.KeyType != want {
 			return s, invalid("Invalid KeySchema: The %s KeySchemaElement is not a %s key type", []string{"first", "second"}[i], want)
 		}
@@ -196,6 +199,10 @@ func (db *DB) newTable(r tableRecord) (*table, error) {
 	}
 	names := map[string]bool{}
 	add := func(s IndexSpec, global bool) error {
+		var v violations
+		if v.name(s.IndexName, "indexName"); len(v) > 0 {
+			return v.err()
+		}
 		if names[s.IndexName] {
 			return invalid("One or more parameter values were invalid: Duplicate index name: %s", s.IndexName)
 		}
@@ -206,6 +213,11 @@ func (db *DB) newTable(r tableRecord) (*table, error) {
 		}
 		if !global && (ix.key.pk != t.key.pk || ix.key.sk.Name == "") {
 			return invalid("One or more parameter values were invalid: Table KeySchema: The AttributeValue for a key attribute of index %s is not the table's: a local secondary index shares its hash key", s.IndexName)
+		}
+		if kind, listed := s.Projection.ProjectionType, len(s.Projection.NonKeyAttributes) > 0; kind == "INCLUDE" && !listed {
+			return invalid("One or more parameter values were invalid: ProjectionType is INCLUDE, but NonKeyAttributes is not specified")
+		} else if kind != "INCLUDE" && listed {
+			return invalid("One or more parameter values were invalid: ProjectionType is %s, but NonKeyAttributes is specified", kind)
 		}
 		switch s.Projection.ProjectionType {
 		case "ALL":
@@ -297,14 +309,14 @@ func (db *DB) newRecord(spec TableSpec, set settings, at time.Time) tableRecord 
 func (db *DB) createAt(spec TableSpec, set settings, at time.Time) (*table, error) {
 	db.tablesMu.Lock()
 	defer db.tablesMu.Unlock()
-	if db.tables[spec.TableName] != nil {
-		return nil, refuse("ResourceInUseException", "Table already exists: %s", spec.TableName)
-	}
 	r := db.newRecord(spec, set, at)
 	r.Number = db.nextTable
 	t, err := db.newTable(r)
 	if err != nil {
 		return nil, err
+	}
+	if db.tables[spec.TableName] != nil { // what is wrong with the request itself comes first
+		return nil, refuse("ResourceInUseException", "Table already exists: %s", spec.TableName)
 	}
 	if err := db.save(t, set); err != nil {
 		return nil, err
