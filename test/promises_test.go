@@ -35,7 +35,7 @@ func TestTenThousandMessages(t *testing.T) {
 // G1–G5, G7: the same while connections are cut at random, in the middle of frames too.
 func TestConnectionsCutAtRandom(t *testing.T) {
 	t.Parallel()
-	each := times(750, 250, 150)
+	each := times(750, 250, 220)
 	d := newTarget(t)
 	network := newProxy(t, d.outputs["WebSocketUrl"], seed(t))
 	alice, bob := d.user(t, "alice"), d.user(t, "bob")

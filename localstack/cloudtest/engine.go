@@ -18,7 +18,7 @@ import (
 func Engine() string { return os.Getenv("DUET_TEST_DYNAMODB") }
 
 // enginePoll is how often streams of other engines are polled under test.
-const enginePoll = 20 * time.Millisecond
+const enginePoll = 50 * time.Millisecond
 
 // newStack makes a name that no other test's stack has.
 func newStack() string { return "duet-" + strings.ToLower(rand.Text()[:10]) }
