@@ -44,6 +44,8 @@ type cloud struct {
 	posted  map[string][]string // frames, by connection
 	gone    map[string]bool     // connections without a socket
 	refused string              // an operation that DynamoDB throttles
+	failAt  int                 // of the calls to DynamoDB from now on, the one that fails; 0 is none
+	status  map[string]int      // what posts to a connection are answered, other than 200
 }
 
 func newCloud(t testing.TB) *cloud {
@@ -53,7 +55,7 @@ func newCloud(t testing.TB) *cloud {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = kept.Close() })
-	c := &cloud{TB: t, time: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), posted: map[string][]string{}, gone: map[string]bool{}}
+	c := &cloud{TB: t, time: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), posted: map[string][]string{}, gone: map[string]bool{}, status: map[string]int{}}
 	c.db, err = dynamodb.New(dynamodb.Options{
 		Store: kept, Region: "us-east-1", Account: "000000000000", Now: c.now, Log: slog.New(slog.DiscardHandler),
 	})
@@ -67,6 +69,7 @@ func newCloud(t testing.TB) *cloud {
 	c.variables = map[string]string{
 		"MESSAGES_PER_MINUTE": "0", "NEW_CONVERSATIONS_PER_DAY": "0", "RETENTION_DAYS": "0",
 		"USERS_TABLE": c.tables.Users, "CONNECTIONS_TABLE": c.tables.Connections, "CONVERSATIONS_TABLE": c.tables.Conversations,
+		"WATCHERS_TABLE": c.tables.Watchers, "GRACE_SECONDS": "0",
 		"MEMBERS_TABLE": c.tables.Members, "MESSAGES_TABLE": c.tables.Messages,
 		"CALLBACK_URL": "http://gateway/prod", "MAX_CONNECTIONS_PER_USER": "3", "EPOCH": "arn:stream/1",
 	}
@@ -114,7 +117,8 @@ func (c *cloud) Do(r *http.Request) (*http.Response, error) {
 		_, operation, _ := strings.Cut(target, ".")
 		c.mu.Lock()
 		c.calls = append(c.calls, operation)
-		throttled := c.refused == operation
+		throttled := c.refused == operation || c.failAt == 1
+		c.failAt = max(0, c.failAt-1)
 		c.mu.Unlock()
 		if throttled {
 			status, response = 400, []byte(`{"__type":"com.amazon.coral.availability#ThrottlingException","message":"inner secret"}`)
@@ -132,6 +136,8 @@ func (c *cloud) Do(r *http.Request) (*http.Response, error) {
 		case c.gone[id]:
 			status = http.StatusGone
 			header.Set("x-amzn-ErrorType", "GoneException")
+		case r.Method == http.MethodPost && c.status[id] != 0:
+			status = c.status[id]
 		case r.Method == http.MethodDelete:
 			status = http.StatusNoContent
 			c.gone[id] = true
@@ -172,6 +178,7 @@ type peer struct {
 	user, device, connection string
 	connectedAt              time.Time
 	end                      time.Time
+	session                  string // "" for an issuer that does not tell
 }
 
 func (c *cloud) peer(user, device string) peer {
@@ -183,7 +190,7 @@ func (c *cloud) connected(p peer) peer {
 	c.Helper()
 	err := c.connections.Add(c.Context(), chat.Connection{
 		User: chat.User(p.user), ID: chat.ConnectionID(p.connection), Device: chat.Device(p.device),
-		ConnectedAt: p.connectedAt.UnixMilli(), SessionEnd: p.end.Unix(),
+		ConnectedAt: p.connectedAt.UnixMilli(), SessionEnd: p.end.Unix(), Session: chat.SessionID(p.session),
 	})
 	if err != nil {
 		c.Fatal(err)
@@ -194,7 +201,7 @@ func (c *cloud) connected(p peer) peer {
 func (p peer) requestContext(route string) map[string]any {
 	return map[string]any{
 		"routeKey": route, "requestId": "req-1", "connectionId": p.connection, "connectedAt": p.connectedAt.UnixMilli(),
-		"authorizer": map[string]any{"principalId": p.user, "user": p.user, "device": p.device, "session_end": fmt.Sprint(p.end.Unix())},
+		"authorizer": map[string]any{"principalId": p.user, "user": p.user, "device": p.device, "session": p.session, "session_end": fmt.Sprint(p.end.Unix())},
 	}
 }
 

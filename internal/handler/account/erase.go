@@ -6,6 +6,7 @@ import (
 
 	"github.com/duet-chat/duet/internal/chat"
 	"github.com/duet-chat/duet/internal/handler/route"
+	"github.com/duet-chat/duet/internal/store"
 	"github.com/duet-chat/duet/internal/wire"
 )
 
@@ -70,18 +71,41 @@ func (s *server) finish(ctx context.Context, r route.Request) error {
 	if err := s.teller.Tell(ctx, r.User, chat.Presence{}); err != nil {
 		return err
 	}
-	watchers, err := s.watchers.Of(ctx, r.User, "")
-	if err != nil {
+	if err := s.unwatch(ctx, r.User); err != nil {
 		return err
 	}
-	if err := s.watchers.Change(ctx, nil, watchers); err != nil {
+	others := func(c chat.Connection) bool { return c.ID != r.Connection }
+	if err := s.end(ctx, r, others); err != nil {
 		return err
 	}
 	if err := s.users.Erase(ctx, r.User, s.env.Now().UnixMilli()); err != nil {
 		return err
 	}
-	if err := s.end(ctx, r, func(c chat.Connection) bool { return c.ID != r.Connection }); err != nil {
+	// From here on none is let in: what came back meanwhile goes too.
+	if err := s.end(ctx, r, others); err != nil {
 		return err
 	}
 	return s.connections.Remove(ctx, r.User, r.Connection)
+}
+
+// unwatch removes who watches the user, and whom the user's connections watch.
+func (s *server) unwatch(ctx context.Context, u chat.User) error {
+	rows, err := s.watchers.Of(ctx, u, "")
+	if err != nil {
+		return err
+	}
+	open, err := s.connections.Of(ctx, u)
+	if err != nil {
+		return err
+	}
+	for _, c := range open {
+		watched, _, err := s.connections.Watching(ctx, u, c.ID)
+		if err != nil {
+			return err
+		}
+		for _, w := range watched {
+			rows = append(rows, store.Watcher{Watched: w, User: u, Device: c.Device})
+		}
+	}
+	return s.watchers.Change(ctx, nil, rows)
 }
