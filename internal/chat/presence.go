@@ -56,18 +56,21 @@ type PresenceStore interface {
 type Presences struct {
 	Store PresenceStore
 	Now   func() time.Time
+	// Grace waits as long as a user stays online after the last connection.
+	Grace func(context.Context) error
 }
 
 // presenceTries bounds how often a user comes and goes within one Refresh.
 const presenceTries = 5
 
 // Refresh brings a user's presence in step with the connections that there are now, and returns it
-// if others see a change. Whoever adds or removes a connection calls it afterwards. Two that run
-// at once cannot leave a wrong state behind: one that has written looks again, and sees a connection
-// that came or went meanwhile, which another one may have taken for no change.
+// if others see a change. Whoever adds or removes a connection calls it afterwards; ended says that one
+// was removed, and the grace is over: only then the user goes offline. Two that run at once cannot leave a
+// wrong state behind: one that has written looks again, and sees a connection that came or went
+// meanwhile, which another one may have taken for no change.
 //
 // Cost: 2 RU; 1 WU and 1 or 2 RU more when the last connection ends or a newer one lasts longer.
-func (p *Presences) Refresh(ctx context.Context, u User) (*Presence, error) {
+func (p *Presences) Refresh(ctx context.Context, u User, ended bool) (*Presence, error) {
 	var first *Presence
 	for range presenceTries {
 		profile, err := p.Store.Profile(ctx, u)
@@ -92,12 +95,17 @@ func (p *Presences) Refresh(ctx context.Context, u User) (*Presence, error) {
 				if left, err := p.until(ctx, u); err != nil {
 					return nil, err
 				} else if left <= now.Unix() {
-					continue // it ended meanwhile
+					// It ended meanwhile, and perhaps its own Refresh has run: nobody else looks again.
+					if err := p.Grace(ctx); err != nil {
+						return nil, err
+					}
+					ended = true
+					continue
 				}
 			}
 			profile.OnlineUntil = until
 			return changed(*first, profile.Seen(now)), nil
-		case profile.OnlineUntil == 0:
+		case profile.OnlineUntil == 0 || !ended: // what has ended is looked at after the grace
 			return changed(*first, before), nil
 		}
 		lastSeen := min(now.UnixMilli(), profile.OnlineUntil*1000)

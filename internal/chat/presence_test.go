@@ -86,8 +86,8 @@ func TestRefreshFollowsTheConnections(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			m := &memPresence{profile: tt.profile, connections: tt.connections}
-			p := chat.Presences{Store: m, Now: func() time.Time { return day }}
-			told, err := p.Refresh(t.Context(), "alice")
+			p := chat.Presences{Store: m, Now: func() time.Time { return day }, Grace: func(context.Context) error { return nil }}
+			told, err := p.Refresh(t.Context(), "alice", true)
 			if err != nil || (told == nil) != (tt.told == nil) || told != nil && *told != *tt.told {
 				t.Errorf("Refresh = %+v, %v, want %+v", told, err, tt.told)
 			}
@@ -98,6 +98,33 @@ func TestRefreshFollowsTheConnections(t *testing.T) {
 				t.Errorf("calls = %s, want %s", got, tt.calls)
 			}
 		})
+	}
+}
+
+// Who has come and gone before the arrival was looked at, while online by an earlier connection, stays so for
+// the grace: that is left to the Refresh of the end.
+func TestAnArrivalTakesNobodyOffline(t *testing.T) {
+	m := &memPresence{profile: &chat.Profile{OnlineUntil: day.Unix() + 60}}
+	p := chat.Presences{Store: m, Now: func() time.Time { return day }}
+	if told, err := p.Refresh(t.Context(), "alice", false); err != nil || told != nil || m.profile.OnlineUntil == 0 {
+		t.Errorf("Refresh = %+v, %v, want nothing to change", told, err)
+	}
+	if told, err := p.Refresh(t.Context(), "alice", true); err != nil || told == nil || told.Online {
+		t.Errorf("Refresh after the grace = %+v, %v, want offline", told, err)
+	}
+}
+
+// One that ends while its arrival is being noted is looked at again after the grace.
+func TestAnArrivalThatEndsMeanwhileWaitsForTheGrace(t *testing.T) {
+	m := &memPresence{profile: &chat.Profile{}, connections: []chat.Connection{socket("c", 60)}}
+	p := chat.Presences{Store: stepped{m, func() {
+		if slices.Contains(m.calls, "online") {
+			m.remove("c")
+		}
+	}}, Now: func() time.Time { return day }, Grace: func(context.Context) error { m.called("grace"); return nil }}
+	told, err := p.Refresh(t.Context(), "alice", false)
+	if want := "[profile connections online connections grace profile connections offline profile connections]"; err != nil || told != nil || fmt.Sprint(m.calls) != want {
+		t.Errorf("Refresh = %+v, %v by %v, want nothing told, by %s", told, err, m.calls, want)
 	}
 }
 
@@ -125,13 +152,21 @@ func TestSeen(t *testing.T) {
 }
 
 // change is something that happens to alice's connections, followed by a Refresh.
-type change func(*memPresence)
+type change struct {
+	does func(*memPresence)
+	ends bool
+}
 
 func opens(c chat.Connection) change {
-	return func(m *memPresence) { m.connections = append(m.connections, c) }
+	return change{does: func(m *memPresence) { m.connections = append(m.connections, c) }}
 }
-func closes(id chat.ConnectionID) change { return func(m *memPresence) { m.remove(id) } }
-func nothing(*memPresence)               {}
+
+func closes(id chat.ConnectionID) change {
+	return change{does: func(m *memPresence) { m.remove(id) }, ends: true}
+}
+
+// arrives is a connection that is there already.
+func arrives(*memPresence) {}
 
 // interleave runs the changes with their Refreshes at once: before each call to the store, choose picks
 // who of so many goes on.
@@ -142,9 +177,10 @@ func interleave(m *memPresence, changes []change, choose func(int) int) error {
 		next, stop := iter.Pull(func(yield func(struct{}) bool) {
 			step := func() { yield(struct{}{}) }
 			step()
-			c(m)
-			p := chat.Presences{Store: stepped{m, step}, Now: func() time.Time { return day }}
-			if _, err := p.Refresh(context.Background(), "alice"); err != nil {
+			c.does(m)
+			grace := func(context.Context) error { step(); return nil }
+			p := chat.Presences{Store: stepped{m, step}, Now: func() time.Time { return day }, Grace: grace}
+			if _, err := p.Refresh(context.Background(), "alice", c.ends); err != nil {
 				errs = append(errs, err)
 			}
 		})
@@ -212,7 +248,7 @@ func TestRefreshesAtOnceLeaveNoWrongState(t *testing.T) {
 	}{
 		{"the last one goes, another comes", c.Until(), []chat.Connection{c}, []change{closes("c"), opens(d)}},
 		{"the last one goes, one that lasts longer comes", d.Until(), []chat.Connection{d}, []change{closes("d"), opens(c)}},
-		{"one comes, and goes before it was seen", 0, []chat.Connection{c}, []change{nothing, closes("c")}},
+		{"one comes, and goes before it was seen", 0, []chat.Connection{c}, []change{{does: arrives}, closes("c")}},
 		{"two come", 0, nil, []change{opens(c), opens(d)}},
 		{"two go", c.Until(), []chat.Connection{c, d}, []change{closes("c"), closes("d")}},
 	} {
@@ -264,7 +300,7 @@ func TestManyRefreshesAtOnce(t *testing.T) {
 			if rapid.Bool().Draw(t, "was seen") {
 				m.profile.OnlineUntil = max(m.profile.OnlineUntil, c.Until())
 			} else {
-				changes = append(changes, nothing) // its arrival is being looked at
+				changes = append(changes, change{does: arrives}) // its arrival is being looked at
 			}
 			changes = append(changes, closes(c.ID))
 		}

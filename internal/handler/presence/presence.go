@@ -38,7 +38,7 @@ func New(env function.Env) (lambda.Handler, error) {
 	if err != nil || grace < 0 {
 		return nil, fmt.Errorf("GRACE_SECONDS must be 0 or a positive integer, not %q", v["GRACE_SECONDS"])
 	}
-	return &handler{
+	h := &handler{
 		env: env,
 		presences: &chat.Presences{Now: env.Now, Store: struct {
 			*store.Users
@@ -49,7 +49,9 @@ func New(env function.Env) (lambda.Handler, error) {
 		},
 		grace: time.Duration(grace) * time.Second,
 		sleep: function.Sleep,
-	}, nil
+	}
+	h.presences.Grace = func(ctx context.Context) error { return h.sleep(ctx, h.grace) }
+	return h, nil
 }
 
 // Invoke implements lambda.Handler. An error lets Lambda retry the batch: it only ever brings presence
@@ -63,8 +65,9 @@ func (h *handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 		return nil, err
 	}
 	var errs []error
-	for _, u := range users(changes) {
-		seen, err := h.presences.Refresh(ctx, u)
+	all, ended := users(changes)
+	for _, u := range all {
+		seen, err := h.presences.Refresh(ctx, u, ended[u])
 		if err == nil && seen != nil {
 			err = h.teller.Tell(ctx, u, *seen)
 		}
@@ -98,15 +101,14 @@ func (h *handler) wait(ctx context.Context, changes []store.ConnectionChange) er
 	return h.sleep(ctx, min(left, h.grace+time.Second))
 }
 
-// users are those whom the changes concern, each once.
-func users(changes []store.ConnectionChange) []chat.User {
-	seen := map[chat.User]bool{}
-	var all []chat.User
+// users are those whom the changes concern, each once, and of whom a connection has ended.
+func users(changes []store.ConnectionChange) (all []chat.User, ended map[chat.User]bool) {
+	ended = map[chat.User]bool{}
 	for _, c := range changes {
-		if !seen[c.User] {
-			seen[c.User] = true
+		if _, seen := ended[c.User]; !seen {
 			all = append(all, c.User)
 		}
+		ended[c.User] = ended[c.User] || c.Ended
 	}
-	return all
+	return all, ended
 }
