@@ -26,7 +26,7 @@ func (t Tokens) LogValue() slog.Value {
 }
 
 // Accounts signs users up and in at a stack's user pool. It may be used concurrently.
-// Source: Amazon Cognito API reference, SignUp, InitiateAuth, RevokeToken.
+// Source: Amazon Cognito API reference, SignUp, InitiateAuth, RevokeToken, ChangePassword, DeleteUser.
 type Accounts struct {
 	url, client string
 	http        *http.Client
@@ -66,6 +66,19 @@ func (a *Accounts) Refresh(ctx context.Context, refreshToken string) (Tokens, er
 // expire.
 func (a *Accounts) SignOut(ctx context.Context, refreshToken string) error {
 	return a.do(ctx, "RevokeToken", map[string]any{"ClientId": a.client, "Token": refreshToken}, nil)
+}
+
+// ChangePassword sets a new password, with an access token of the user's. Sessions go on: end the
+// others by Client.SignOut with OtherSessions. Errors: ErrBadCredentials if the old password is wrong or
+// the token has ended, ErrWeakPassword.
+func (a *Accounts) ChangePassword(ctx context.Context, access, old, proposed string) error {
+	return a.do(ctx, "ChangePassword", map[string]any{"AccessToken": access, "PreviousPassword": old, "ProposedPassword": proposed}, nil)
+}
+
+// DeleteUser deletes the user of an access token from the user pool. Errors: ErrBadCredentials if the
+// token has ended, or the user is gone.
+func (a *Accounts) DeleteUser(ctx context.Context, access string) error {
+	return a.do(ctx, "DeleteUser", map[string]any{"AccessToken": access}, nil)
 }
 
 func (a *Accounts) auth(ctx context.Context, flow string, parameters map[string]string) (Tokens, error) {

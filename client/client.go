@@ -45,6 +45,7 @@ type Client struct {
 	dialing      bool
 	dialAt       time.Time // zero: no attempt is planned
 	failures     int       // attempts that failed, and connections that did not last, in a row
+	unbroken     bool      // the last connection ended, but the next one is about to be there: nobody is told
 	unheardUntil time.Time // an attempt that was given up may replace our connection until then
 	phase        Phase
 	onlineNow    chan struct{} // closed while online

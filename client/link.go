@@ -343,7 +343,8 @@ func (c *Client) disconnected(l *link, err error, now time.Time) {
 		c.redial(now, soon)
 	}
 	if c.dialing && errors.Is(err, errHandover) || errors.Is(err, errSession) && !c.dialAt.After(now) {
-		return // the next one is about to be there; if it fails, connected tells
+		c.unbroken = true // if the next one fails, connected tells
+		return
 	}
 	c.offline(err, now)
 }
@@ -365,7 +366,7 @@ func (c *Client) redial(now time.Time, soon bool) {
 
 // connected takes the outcome of an attempt.
 func (c *Client) connected(d dialed, now time.Time) {
-	c.dialing = false
+	c.dialing, c.unbroken = false, false
 	switch {
 	case c.ended:
 		if d.link != nil {

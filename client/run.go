@@ -200,10 +200,10 @@ func (c *Client) startDial(ctx context.Context) {
 	device, stale := c.device, time.Time{}
 	if c.cur != nil {
 		c.cur.replaceAt = time.Time{}
-		if c.cur.forToken {
+		if c.cur.forToken && c.cur.err == nil {
 			stale = c.cur.expires
 		}
-	} else {
+	} else if !c.unbroken {
 		c.setStatus(Status{Phase: Connecting})
 	}
 	c.goroutines.Go(func() {
