@@ -26,7 +26,7 @@ func (t Tokens) LogValue() slog.Value {
 }
 
 // Accounts signs users up and in at a stack's user pool. It may be used concurrently.
-// Source: Amazon Cognito API reference, SignUp, InitiateAuth, RevokeToken, ChangePassword, DeleteUser.
+// Source: Amazon Cognito API reference, SignUp, InitiateAuth, RevokeToken, GlobalSignOut, ChangePassword, DeleteUser.
 type Accounts struct {
 	url, client string
 	http        *http.Client
@@ -66,6 +66,11 @@ func (a *Accounts) Refresh(ctx context.Context, refreshToken string) (Tokens, er
 // expire.
 func (a *Accounts) SignOut(ctx context.Context, refreshToken string) error {
 	return a.do(ctx, "RevokeToken", map[string]any{"ClientId": a.client, "Token": refreshToken}, nil)
+}
+
+// SignOutEverywhere revokes all refresh tokens of the user of an access token.
+func (a *Accounts) SignOutEverywhere(ctx context.Context, access string) error {
+	return a.do(ctx, "GlobalSignOut", map[string]any{"AccessToken": access}, nil)
 }
 
 // ChangePassword sets a new password, with an access token of the user's. Sessions go on: end the

@@ -113,11 +113,13 @@ func (c *Client) tickAcks(now time.Time) (next time.Time) {
 }
 
 func (c *Client) askAck(v *conversation) {
+	var asked Mark
 	v.ack = &request{
 		kind: requestState,
 		conv: v,
 		make: func(ref string) any {
-			return ackRequest{Action: wire.ActionAck, Ref: ref, Conversation: v.id, Delivered: v.due.Delivered, Read: v.due.Read}
+			asked = v.due
+			return ackRequest{Action: wire.ActionAck, Ref: ref, Conversation: v.id, Delivered: asked.Delivered, Read: asked.Read}
 		},
 		done: func(f *frame, err error) {
 			v.ack = nil
@@ -129,7 +131,8 @@ func (c *Client) askAck(v *conversation) {
 				v.due = v.acked
 				c.change(v, false)
 			default:
-				c.ownCame(v, Mark{f.Delivered, f.Read})
+				asked.advance(Mark{f.Delivered, f.Read})
+				c.ownCame(v, asked)
 			}
 			c.ackSoon(v)
 			c.flushed()

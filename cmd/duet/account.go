@@ -80,7 +80,9 @@ func (a *app) signedIn(user, event, format string, args ...any) error {
 	return a.line(format, args...)
 }
 
-type signoutCmd struct{}
+type signoutCmd struct {
+	Scope string `enum:"session,others,all" default:"session" help:"Which sessions to end: session (this one), others (all but this one), all."`
+}
 
 // Run signs out. The tokens are forgotten even if the server cannot be told.
 func (c *signoutCmd) Run(ctx context.Context, a *app) error {
@@ -90,12 +92,77 @@ func (c *signoutCmd) Run(ctx context.Context, a *app) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.Timeout)
 	defer cancel()
-	revoked := client.NewAccounts(acc.Endpoint, nil).SignOut(ctx, acc.tokens.Refresh)
+	scope := client.Scope(c.Scope)
+	ended := a.endSessions(ctx, acc, scope)
+	if scope == client.OtherSessions {
+		if ended != nil {
+			return ended
+		}
+		return a.signedIn(acc.user, "signed out others", "%s has signed out everywhere else.", acc.user)
+	}
+	accounts := client.NewAccounts(acc.Endpoint, nil)
+	if scope == client.AllSessions {
+		ended = errors.Join(ended, accounts.SignOutEverywhere(ctx, acc.tokens.Access))
+	}
+	// On AWS, a sign-out everywhere has revoked it already; that is no error here.
+	revoked := accounts.SignOut(ctx, acc.tokens.Refresh)
 	if err := acc.Forget(acc.user); err != nil {
 		return err
 	}
 	if revoked != nil {
-		return revoked
+		ended = errors.Join(ended, revoked)
+	}
+	if ended != nil {
+		return ended
 	}
 	return a.signedIn(acc.user, "signed out", "%s has signed out.", acc.user)
+}
+
+// endSessions tells the server to end sessions. One that has ended already need not be.
+func (a *app) endSessions(ctx context.Context, acc account, scope client.Scope) error {
+	s, err := a.connect(ctx, acc, false, client.Config{})
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	err = s.SignOut(ctx, scope)
+	if errors.Is(err, client.ErrClosed) && scope != client.OtherSessions {
+		<-s.ended
+		if errors.Is(s.err, client.ErrUnauthorized) || errors.Is(s.err, client.ErrBadCredentials) {
+			return nil
+		}
+	}
+	if err != nil {
+		return s.explain(err)
+	}
+	return nil
+}
+
+type newPasswordCmd struct {
+	PasswordStdin bool `help:"Read the old and the new password from the first two lines of standard input. Otherwise they are the variables DUET_PASSWORD and DUET_NEW_PASSWORD, or asked for."`
+}
+
+// Run changes the password, and ends all sessions but this one.
+func (c *newPasswordCmd) Run(ctx context.Context, a *app) error {
+	acc, err := a.account(ctx)
+	if err != nil {
+		return err
+	}
+	old, proposed, err := c.read(a, acc.user)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.Timeout)
+	defer cancel()
+	access, _, err := acc.source(a).Token(ctx)
+	if err != nil {
+		return a.sessionEnded(acc.user, err)
+	}
+	if err := client.NewAccounts(acc.Endpoint, nil).ChangePassword(ctx, access, old, proposed); err != nil {
+		return err
+	}
+	if err := a.endSessions(ctx, acc, client.OtherSessions); err != nil {
+		return fail(exitUnreachable, "Try: "+a.command("signout --scope others --as %s", acc.user), "the password is changed, but the other sessions are not ended: %w", err)
+	}
+	return a.signedIn(acc.user, "password changed", "%s has a new password, and is signed out everywhere else.", acc.user)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -36,14 +37,20 @@ func (c *chatCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer t.screen.close()
-	t.session, err = a.connect(ctx, acc, true, client.Config{OnMessage: t.message, OnStatus: t.status})
+	t.session, err = a.connect(ctx, acc, true, client.Config{
+		OnMessage: t.message, OnStatus: t.status, OnReceipt: t.receipt, OnTyping: t.typing, OnPresence: t.presence,
+	})
 	if err != nil {
 		return err
 	}
 	defer t.session.close()
 	defer cancel() // before close: OnMessage may wait for the history, which will not come
+	if err := t.session.Watch(c.User); err != nil {
+		return err
+	}
 	if a.interactive() {
-		t.note("%s to %s at %s. Enter sends, Ctrl-D ends.", acc.user, c.User, a.Endpoint)
+		t.note("%s to %s at %s. Enter sends, /help tells more, Ctrl-D ends.", acc.user, c.User, a.Endpoint)
+		t.screen.onKey(t.key)
 	}
 	began := make(chan error, 1)
 	go func() { began <- t.begin(ctx, c.History) }()
@@ -63,8 +70,9 @@ type chat struct {
 	peer, user string
 	session    *session
 	screen     screen
+	thread     client.Thread
 	begun      chan struct{}   // closed when the history has been shown
-	shown      int64           // the last message of the history; set before begun is closed
+	shown      int64           // the last entry of the history; set before begun is closed
 	stop       <-chan struct{} // closed when the chat ends
 
 	// The client's callbacks alone use these; it makes one at a time.
@@ -72,15 +80,19 @@ type chat struct {
 	cut    bool            // the user was told that there is no connection
 	wrote  map[string]bool // other users of whom it was told that they have written
 
-	expect  int           // messages of the peer to wait for at the end
+	expect  int           // texts of the peer to wait for at the end
 	changed chan struct{} // something of what follows has
 	mu      sync.Mutex    // guards what follows
 	open    bool          // begun
+	queue   []string      // typed, and not worked on yet
+	busy    bool          // with a command
 	sending int           // lines that are neither stored nor refused
 	refused error         // the last refusal
-	stored  int64         // the highest number of an own message that was stored
+	stored  int64         // the highest number of an own entry that was stored
 	latest  int64         // the highest number shown
-	theirs  int           // messages of the peer that are new to this device
+	theirs  int           // texts of the peer that are new to this device
+	oldest  int64         // the lowest number shown
+	line    promptLine
 }
 
 func (t *chat) note(format string, args ...any) {
@@ -89,47 +101,34 @@ func (t *chat) note(format string, args ...any) {
 	}
 }
 
-// show shows a message.
-func (t *chat) show(m client.Message) {
-	if t.JSON {
-		t.object(lineOf(m))
-		return
-	}
-	t.screen.show(format(m, t.now()))
-}
-
 // object writes a JSON line; lines of several goroutines do not mix.
 func (t *chat) object(v any) { t.screen.show(jsonLine(v)) }
 
-// begin shows the end of the conversation, with everything unread. It costs a full sync: only
-// that has the unread numbers of conversations without news for this device.
+// begin shows the end of the conversation, with everything unread.
 func (t *chat) begin(ctx context.Context, recent int) error {
-	if err := t.session.WaitOnline(ctx); err != nil {
-		return err
-	}
 	all, err := t.session.Conversations(ctx)
 	if err != nil {
 		return err
 	}
-	unread := int64(0)
+	var with client.Conversation
 	for _, c := range all {
 		if c.Peer == t.peer {
-			unread = c.Unread
+			with = c
 		}
 	}
-	limit := max(recent, int(min(unread, mostUnread)))
-	if limit > 0 {
+	t.peerCame(with.Theirs)
+	if with.Blocked {
+		t.note("you have blocked %s: /unblock", t.peer)
+	}
+	if limit := max(recent, int(min(with.Unread, mostUnread))); limit > 0 {
 		history, err := t.session.latest(ctx, t.peer, 0, limit)
 		if err != nil {
 			return err
 		}
-		if unread > int64(limit) {
-			t.note("%d earlier unread messages: %s", unread-int64(limit), t.command("history %s --as %s --limit %d", t.peer, t.user, unread))
+		if with.Unread > int64(limit) {
+			t.note("%d earlier unread messages: %s", with.Unread-int64(limit), t.command("history %s --as %s --limit %d", t.peer, t.user, with.Unread))
 		}
-		for _, m := range history {
-			t.show(m)
-			t.shown = m.Seq
-		}
+		t.showAll(history)
 	}
 	close(t.begun)
 	t.change(func() {
@@ -139,75 +138,17 @@ func (t *chat) begin(ctx context.Context, recent int) error {
 	return nil
 }
 
-// message takes what comes in.
-func (t *chat) message(m client.Message) {
-	select {
-	case <-t.begun:
-	case <-t.stop:
-		return
-	}
-	switch peer := m.Peer(t.user); {
-	case peer != t.peer && t.JSON:
-		t.show(m)
-	case peer != t.peer:
-		// Once is enough: a device that was away for long hears of many.
-		if !m.Own && !t.wrote[peer] {
-			t.wrote[peer] = true
-			t.note("%s has written: %s", peer, t.command("chat %s --as %s", peer, t.user))
-		}
-	default:
-		// What came just before the history was read stands there already, but is as new.
-		if m.Seq > t.shown {
-			t.show(m)
-		}
-		t.change(func() {
-			t.latest = max(t.latest, m.Seq)
-			if !m.Own {
-				t.theirs++
-			}
-		})
-	}
-}
-
-// status tells when the connection comes and goes; not every attempt.
-func (t *chat) status(s client.Status) {
-	if t.JSON {
-		line := struct {
-			Type      string `json:"type"`
-			Phase     string `json:"phase"`
-			Error     string `json:"error,omitempty"`
-			RetryInMS int64  `json:"retry_in_ms,omitempty"`
-		}{Type: "status", Phase: s.Phase.String(), RetryInMS: s.RetryIn.Milliseconds()}
-		if s.Err != nil {
-			line.Error = s.Err.Error()
-		}
-		t.object(line)
-		return
-	}
-	switch {
-	case s.Phase == client.Offline && s.RetryIn > 0 && !t.cut:
-		t.cut = true
-		t.note("no connection (%v): trying again until there is one; what you type is kept", s.Err)
-	case s.Phase == client.Online && !t.online:
-		t.note("connected")
-	case s.Phase == client.Online && t.cut:
-		t.note("connected again")
-	}
-	if s.Phase == client.Online {
-		t.online, t.cut = true, false
-	}
-}
-
 // waitsAfter is how long a message may go without an acknowledgement before the user is told.
 const waitsAfter = 2 * time.Second
 
-// run sends what is typed. It reads from the start, when the chat may not have begun yet: on a
-// terminal that is raw, Ctrl-C is a key like others.
+// maxTyped bounds the lines that were read and are not stored: the rest of a long input waits.
+const maxTyped = 64
+
+// run works on what is typed. It reads from the start, when the chat may not have begun yet: on a
+// terminal that is raw, Ctrl-C is a key like others. The chat begins with what was unread until then,
+// so what is typed before waits.
 func (t *chat) run(ctx context.Context, began <-chan error) error {
 	lines, ended := make(chan string), make(chan error, 1)
-	late := time.NewTimer(time.Hour)
-	late.Stop() // until the input has ended
-	defer late.Stop()
 	go func() {
 		for {
 			line, err := t.screen.read()
@@ -222,51 +163,47 @@ func (t *chat) run(ctx context.Context, began <-chan error) error {
 			}
 		}
 	}()
-	var (
-		held    []string // typed before the chat began: it begins with what was unread until then
-		reading = true
-	)
-	begin := func() {
-		began = nil
-		for _, line := range held {
-			t.send(ctx, line)
-		}
-		held = nil
-	}
+	late := time.NewTimer(time.Hour)
+	late.Stop() // until the input has ended
+	defer late.Stop()
+	reading := true
 	for {
+		if began == nil && t.work(ctx) {
+			reading = false // by /quit
+			late.Reset(t.patience())
+		}
+		if !reading && began == nil {
+			if done, err := t.finished(); done {
+				t.flush(ctx)
+				return err
+			}
+		}
 		in := lines
-		if len(held)+t.unsent() >= maxTyped {
+		if !reading || t.waiting() >= maxTyped {
 			in = nil
 		}
 		select {
 		case line := <-in:
-			switch {
-			case line == "":
-			case began != nil:
-				held = append(held, line)
-			default:
-				t.send(ctx, line)
+			if line != "" {
+				t.change(func() { t.queue = append(t.queue, line) })
 			}
 		case err := <-ended:
 			if !errors.Is(err, io.EOF) {
 				return err
 			}
-			if reading = false; began == nil || t.interactive() {
-				begin()
-				return t.finish(ctx)
+			if reading = false; t.interactive() {
+				began = nil // a person does not wait for the history
 			}
-			late.Reset(t.Timeout)
+			late.Reset(t.patience())
 		case err := <-began:
-			if err != nil {
+			if began = nil; err != nil {
 				return t.session.explain(err)
 			}
-			if begin(); !reading {
-				return t.finish(ctx)
+			if !reading {
+				late.Reset(t.patience())
 			}
 		case <-late.C:
-			begin()
-			t.kept()
-			return t.session.explain(context.DeadlineExceeded)
+			return t.tooLate(ctx)
 		case <-t.changed:
 		case <-t.session.ended:
 			return t.session.explain(client.ErrClosed)
@@ -276,26 +213,74 @@ func (t *chat) run(ctx context.Context, began <-chan error) error {
 	}
 }
 
-// maxTyped bounds the lines that were read and are not stored: the rest of a long input waits.
-const maxTyped = 64
+// patience is how long the end of the input may take. A person is not kept waiting for long.
+func (t *chat) patience() time.Duration {
+	if t.interactive() {
+		return waitsAfter
+	}
+	return t.Timeout
+}
 
-// unsent counts the lines that are neither stored nor refused.
-func (t *chat) unsent() int {
+// waiting counts the lines that are neither stored nor refused.
+func (t *chat) waiting() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.sending
+	return len(t.queue) + t.sending
+}
+
+// work does what can be done of what was typed: texts at once, commands one after the other, and those
+// about an earlier entry once that is stored and shown. It tells whether the user wants to leave.
+func (t *chat) work(ctx context.Context) (quit bool) {
+	for {
+		t.mu.Lock()
+		if len(t.queue) == 0 || t.busy {
+			t.mu.Unlock()
+			return false
+		}
+		line := t.queue[0]
+		name, arguments, isCommand := cutCommand(line)
+		command, known := commandOf(name)
+		if command.settled && (t.sending > 0 || t.latest < t.stored) {
+			t.mu.Unlock()
+			return false
+		}
+		t.queue = t.queue[1:]
+		t.busy = command.do != nil
+		t.mu.Unlock()
+		switch {
+		case !isCommand:
+			t.send(ctx, line, strings.TrimPrefix(line, "/"))
+		case name == "quit":
+			t.change(func() { t.queue = nil })
+			return true
+		case !known:
+			t.refuse(line, fail(exitUsage, "", "there is no command /%s: see /help; // begins a text with a slash", name))
+		default:
+			go func() {
+				if err := command.do(t, ctx, line, arguments); err != nil && ctx.Err() == nil {
+					t.refuse(line, t.session.explain(err))
+				}
+				t.change(func() { t.busy = false })
+			}()
+		}
+	}
 }
 
 // kept tells what happens to what is not stored.
 func (t *chat) kept() {
-	if t.unsent() > 0 {
+	if t.waiting() > 0 {
 		t.note("what is not stored yet is kept, and sent by %s's next command", t.user)
 	}
 }
 
-// send queues a line. It is shown by message when it is stored.
-func (t *chat) send(ctx context.Context, line string) {
-	p, err := t.session.Enqueue(t.peer, line)
+// send queues a text. It is shown by message when it is stored.
+func (t *chat) send(ctx context.Context, line, text string, options ...client.Option) {
+	p, err := t.session.Enqueue(t.peer, text, options...)
+	t.follow(ctx, line, p, err)
+}
+
+// follow tells what becomes of what was queued.
+func (t *chat) follow(ctx context.Context, line string, p *client.Pending, err error) {
 	if err != nil {
 		t.refuse(line, err)
 		return
@@ -307,7 +292,11 @@ func (t *chat) send(ctx context.Context, line string) {
 		select {
 		case <-p.Done():
 		case <-slow.C:
-			t.note("not stored yet: %s", printable(line))
+			if err := p.Delay(); err != nil {
+				t.note("not stored yet, it is sent again by itself: %s: %v", printable(line), err)
+			} else {
+				t.note("not stored yet: %s", printable(line))
+			}
 		case <-t.stop:
 		}
 		sent, err := p.Wait(ctx)
@@ -324,7 +313,7 @@ func (t *chat) send(ctx context.Context, line string) {
 	}()
 }
 
-// refuse tells that a line will not be sent.
+// refuse tells that a line will not be sent, or a command not be done.
 func (t *chat) refuse(line string, err error) {
 	t.mu.Lock()
 	t.refused = err
@@ -343,14 +332,18 @@ func (t *chat) refuse(line string, err error) {
 		t.object(object)
 		return
 	}
+	what := "not sent"
+	if _, _, isCommand := cutCommand(line); isCommand {
+		what = "not done"
+	}
 	remedy := t.explain(err).remedy
 	if remedy != "" {
 		remedy = ". " + remedy
 	}
-	t.note("not sent: %s: %v%s", printable(line), err, remedy)
+	t.note("%s: %s: %v%s", what, printable(line), err, remedy)
 }
 
-// change changes what finish waits for.
+// change changes what run waits for.
 func (t *chat) change(do func()) {
 	t.mu.Lock()
 	do()
@@ -361,44 +354,55 @@ func (t *chat) change(do func()) {
 	}
 }
 
-// finish waits until the history and everything that was typed is shown, or refused, and until as
-// many messages have come as are to be waited for. A person is not kept waiting for long.
-func (t *chat) finish(ctx context.Context) error {
-	patience := t.Timeout
-	if t.interactive() {
-		patience = waitsAfter
+// finished tells whether the history and everything that was typed is shown, or refused, and as many
+// texts have come as are to be waited for. A person waits for no more than the sending.
+func (t *chat) finished() (bool, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case len(t.queue) > 0 || t.busy || t.sending > 0:
+		return false, nil
+	case t.interactive():
+		return true, nil
+	case !t.open || t.latest < t.stored || t.theirs < t.expect:
+		return false, nil
+	case t.refused != nil:
+		return true, &failure{code: exitRefused} // told already
 	}
-	late := time.NewTimer(patience)
-	defer late.Stop()
-	for {
-		t.mu.Lock()
-		open, unsent, unshown, missing := t.open, t.sending > 0, t.latest < t.stored, t.expect-t.theirs
-		refused := t.refused
-		t.mu.Unlock()
-		switch {
-		case !unsent && t.interactive():
-			return nil
-		case open && !unsent && !unshown && missing <= 0 && refused != nil:
-			return &failure{code: exitRefused} // told already
-		case open && !unsent && !unshown && missing <= 0:
-			return nil
+	return true, nil
+}
+
+// tooLate ends a chat that has taken too long to end. Texts that wait for nothing but a connection are
+// kept.
+func (t *chat) tooLate(ctx context.Context) error {
+	t.mu.Lock()
+	open, queue, missing := t.open, t.queue, t.expect-t.theirs
+	t.queue = nil
+	t.mu.Unlock()
+	for _, line := range queue {
+		if _, _, isCommand := cutCommand(line); !isCommand {
+			t.send(ctx, line, strings.TrimPrefix(line, "/"))
 		}
-		select {
-		case <-t.changed:
-			continue
-		case <-t.session.ended:
-			return t.session.explain(client.ErrClosed)
-		case <-ctx.Done():
-			return nil
-		case <-late.C:
-		}
-		t.kept()
-		switch {
-		case t.interactive():
-			return nil
-		case open && !unsent && missing > 0:
-			return fail(exitUnreachable, "", "%d of the %d messages of %s have not come within %v", missing, t.expect, t.peer, patience)
-		}
-		return t.session.explain(context.DeadlineExceeded)
 	}
+	t.kept()
+	switch {
+	case t.interactive():
+		return nil
+	case open && t.waiting() == 0 && missing > 0:
+		return fail(exitUnreachable, "", "%d of the %d messages of %s have not come within %v", missing, t.expect, t.peer, t.patience())
+	}
+	return t.session.explain(context.DeadlineExceeded)
+}
+
+// flush tells the peer what was read, before the chat ends.
+func (t *chat) flush(ctx context.Context) {
+	t.mu.Lock()
+	up := t.line.up
+	t.mu.Unlock()
+	if !up {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, waitsAfter)
+	defer cancel()
+	_ = t.session.Flush(ctx) // what cannot be told now is kept, and told by the next command
 }

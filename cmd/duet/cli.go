@@ -23,12 +23,18 @@ type cli struct {
 
 	Signup  signupCmd  `cmd:"" help:"Make an account, and sign in."`
 	Signin  signinCmd  `cmd:"" aliases:"login" help:"Sign in with an account."`
-	Signout signoutCmd `cmd:"" aliases:"logout" help:"Sign out: end the session and forget it."`
+	Signout signoutCmd `cmd:"" aliases:"logout" help:"Sign out: end sessions at once, and forget this one."`
 	Who     whoCmd     `cmd:"" help:"Show who is signed in here, and their conversations with unread numbers."`
-	Chat    chatCmd    `cmd:"" help:"Chat with a user, line by line. Ends with Ctrl-D or Ctrl-C."`
+	List    listCmd    `cmd:"" help:"List conversations, newest first, with unread numbers."`
+	Chat    chatCmd    `cmd:"" help:"Chat with a user, line by line; /help tells more. Ends with Ctrl-D or Ctrl-C."`
 	Send    sendCmd    `cmd:"" help:"Send one message, or each line of standard input."`
 	History historyCmd `cmd:"" help:"Show a conversation."`
-	Bench   benchCmd   `cmd:"" help:"Load a deployment and measure it."`
+
+	Password newPasswordCmd `cmd:"" help:"Change the password, and sign out everywhere else."`
+	Export   exportCmd      `cmd:"" help:"Write all data of the user as JSON (docs/export.md)."`
+	Erase    eraseCmd       `cmd:"" help:"Delete the account for good, with the texts of all its messages."`
+
+	Bench benchCmd `cmd:"" help:"Load a deployment and measure it."`
 }
 
 const defaultEndpoint = "http://localhost:4566"

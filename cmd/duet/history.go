@@ -105,14 +105,24 @@ func (s *session) page(ctx context.Context, peer string, before, after int64, li
 	return page, nil
 }
 
+// messages shows entries: to people the texts, with what the other entries made of them. Only what is
+// about a text that is not among them has a line of its own.
 func (a *app) messages(all []client.Message) error {
+	var thread client.Thread
+	for _, m := range all {
+		thread.Apply(m)
+	}
 	now := a.now()
 	for _, m := range all {
 		var err error
-		if a.JSON {
+		switch it, there := thread.Item(max(m.Target, 0)); {
+		case a.JSON:
 			err = a.object(lineOf(m))
-		} else {
-			err = a.line("%6d  %s", m.Seq, format(m, now))
+		case m.Kind == client.KindText:
+			it, _ = thread.Item(m.Seq)
+			err = a.line("%6d  %s", m.Seq, formatItem(it, stored, now))
+		case !there || it.Seq == 0:
+			err = a.line("%6d  %s", m.Seq, format(m, stored, now))
 		}
 		if err != nil {
 			return err

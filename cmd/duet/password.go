@@ -44,18 +44,68 @@ func (p passwordFlag) read(a *app, user string, repeat bool) (string, error) {
 	return password, err
 }
 
+// read gets the old and the new password.
+func (c *newPasswordCmd) read(a *app, user string) (old, proposed string, err error) {
+	if c.PasswordStdin {
+		lines := bufio.NewScanner(a.in)
+		for _, into := range []*string{&old, &proposed} {
+			if lines.Scan() {
+				*into = strings.TrimRight(lines.Text(), "\r")
+			}
+		}
+		if old == "" || proposed == "" {
+			return "", "", fail(exitUsage, "", "--password-stdin: standard input must have the old password and the new one, each on a line")
+		}
+		return old, proposed, lines.Err()
+	}
+	old, proposed = a.getenv("DUET_PASSWORD"), a.getenv("DUET_NEW_PASSWORD")
+	if a.keyboard == nil && (old == "" || proposed == "") {
+		return "", "", fail(exitUsage, "Give them by --password-stdin or the variables DUET_PASSWORD and DUET_NEW_PASSWORD.", "there is no terminal to ask for passwords")
+	}
+	if old == "" {
+		if old, err = a.ask("Old password for " + user + ": "); err != nil {
+			return "", "", err
+		}
+	}
+	if proposed == "" {
+		if proposed, err = a.ask("New password: "); err != nil {
+			return "", "", err
+		}
+		again, err := a.ask("Once more: ")
+		if err != nil {
+			return "", "", err
+		}
+		if again != proposed {
+			return "", "", fail(exitUsage, "", "the two passwords differ")
+		}
+	}
+	return old, proposed, nil
+}
+
+// question reads a line from the terminal.
+func (a *app) question(prompt string) (string, error) {
+	return a.typed(func(t *term.Terminal) (string, error) {
+		t.SetPrompt(prompt)
+		return t.ReadLine()
+	})
+}
+
 // ask reads a line from the terminal without showing it. The terminal is raw meanwhile: nothing is
 // shown that is typed early, and Ctrl-C ends the question rather than nothing.
 func (a *app) ask(prompt string) (string, error) {
+	return a.typed(func(t *term.Terminal) (string, error) { return t.ReadPassword(prompt) })
+}
+
+func (a *app) typed(read func(*term.Terminal) (string, error)) (string, error) {
 	before, err := term.MakeRaw(int(a.keyboard.Fd()))
 	if err != nil {
 		return "", err
 	}
 	defer term.Restore(int(a.keyboard.Fd()), before)
-	line, err := term.NewTerminal(struct {
+	line, err := read(term.NewTerminal(struct {
 		io.Reader
 		io.Writer
-	}{a.keyboard, a.err}, "").ReadPassword(prompt)
+	}{a.keyboard, a.err}, ""))
 	if errors.Is(err, io.EOF) {
 		return "", errInterrupted
 	}

@@ -38,7 +38,7 @@ func jsonLine(v any) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// messageLine is a message for programs.
+// messageLine is an entry of a conversation for programs.
 type messageLine struct {
 	Type         string `json:"type"` // "message"
 	Conversation string `json:"conversation"`
@@ -46,31 +46,84 @@ type messageLine struct {
 	From         string `json:"from"`
 	Device       string `json:"device"`
 	N            int64  `json:"n"`
-	At           int64  `json:"at"` // Unix milliseconds
-	Kind         string `json:"kind"`
+	At           int64  `json:"at"`   // Unix milliseconds
+	Kind         string `json:"kind"` // text, edit, unsend or reaction
 	Text         string `json:"text"`
 	ReplyTo      int64  `json:"reply_to,omitempty"`
+	Target       int64  `json:"target,omitempty"`
+	Emoji        string `json:"emoji,omitempty"`
+	Edited       int64  `json:"edited,omitempty"`
+	Unsent       int64  `json:"unsent,omitempty"`
 	Own          bool   `json:"own"`
 }
 
 func lineOf(m client.Message) messageLine {
 	return messageLine{
 		Type: "message", Conversation: m.Conversation, Seq: m.Seq, From: m.From, Device: m.Device, N: m.N,
-		At: m.At.UnixMilli(), Kind: m.Kind, Text: m.Text, ReplyTo: m.ReplyTo, Own: m.Own,
+		At: m.At.UnixMilli(), Kind: m.Kind, Text: m.Text, ReplyTo: m.ReplyTo, Target: m.Target, Emoji: m.Emoji,
+		Edited: m.Edited, Unsent: m.Unsent, Own: m.Own,
 	}
 }
 
-// format is a message for people: "15:04:05 alice: hello". An own one is marked as stored.
-func format(m client.Message, now time.Time) string {
-	mark := ""
-	if m.Own {
-		mark = " ✓"
+// tick marks an own message: stored, delivered to the peer, read by the peer.
+type tick string
+
+const (
+	stored    tick = "✓"
+	delivered tick = "✓✓"
+	read      tick = "✓✓ read"
+)
+
+// tickOf is the tick of an own message at seq, when the peer has come so far.
+func tickOf(seq int64, peer client.Mark) tick {
+	switch {
+	case seq <= peer.Read:
+		return read
+	case seq <= peer.Delivered:
+		return delivered
 	}
-	text := printable(m.Text)
-	if m.ReplyTo > 0 {
-		text = fmt.Sprintf("(to %d) %s", m.ReplyTo, text)
+	return stored
+}
+
+// format is an entry for people: "15:04:05 alice: hello ✓". The tick is for an own text.
+func format(m client.Message, t tick, now time.Time) string {
+	return formatItem(client.Item{Message: m}, t, now)
+}
+
+// formatItem is a text with what became of it, or another entry, for people.
+func formatItem(it client.Item, t tick, now time.Time) string {
+	head := fmt.Sprintf("%s %s", clock(it.At, now), it.From)
+	text := printable(it.Text)
+	switch {
+	case it.Kind == client.KindEdit && it.Text == "":
+		return fmt.Sprintf("%s edited #%d", head, it.Target)
+	case it.Kind == client.KindEdit:
+		return fmt.Sprintf("%s edited #%d: %s", head, it.Target, text)
+	case it.Kind == client.KindUnsend:
+		return fmt.Sprintf("%s unsent #%d", head, it.Target)
+	case it.Kind == client.KindReaction && it.Emoji == "":
+		return fmt.Sprintf("%s took back the reaction to #%d", head, it.Target)
+	case it.Kind == client.KindReaction:
+		return fmt.Sprintf("%s reacted %s to #%d", head, printable(it.Emoji), it.Target)
+	case it.Unsent > 0 || it.Text == "": // erased with the account
+		return head + ": (unsent)"
 	}
-	return fmt.Sprintf("%s %s: %s%s", clock(m.At, now), m.From, text, mark)
+	var b strings.Builder
+	b.WriteString(head + ": ")
+	if it.ReplyTo > 0 {
+		fmt.Fprintf(&b, "(to #%d) ", it.ReplyTo)
+	}
+	b.WriteString(text)
+	if it.Edited > 0 {
+		b.WriteString(" (edited)")
+	}
+	for _, r := range it.Reactions {
+		fmt.Fprintf(&b, " [%s %s]", printable(r.Emoji), r.User)
+	}
+	if it.Own {
+		b.WriteString(" " + string(t))
+	}
+	return b.String()
 }
 
 // clock is the time of day, with the date if that is not today.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/term"
@@ -21,6 +22,10 @@ type screen interface {
 	note(line string)
 	// read returns the next line of input, or io.EOF.
 	read() (string, error)
+	// setPrompt changes what stands before the cursor, if there is one.
+	setPrompt(prompt string)
+	// onKey has a function called with each key of a text, but not of a command; before read is.
+	onKey(func())
 	close()
 }
 
@@ -37,6 +42,8 @@ func newPipe(c *console) *pipe {
 
 func (p *pipe) show(line string) { p.write(p.out, line) }
 func (p *pipe) note(line string) { p.write(p.err, line) }
+func (p *pipe) setPrompt(string) {}
+func (p *pipe) onKey(func())     {}
 func (p *pipe) close()           {}
 
 func (p *pipe) write(w io.Writer, line string) {
@@ -53,7 +60,7 @@ func (p *pipe) read() (string, error) {
 	return strings.TrimRight(line, "\r\n"), err
 }
 
-const prompt = "> "
+const firstPrompt = "> "
 
 // terminal is the screen of people: what is being typed stays below what comes in. A typed line
 // disappears when it is entered: the message appears where it stands in the conversation, once it
@@ -67,6 +74,7 @@ type terminal struct {
 	// has been taken away: a line shown in between would be taken away in its place.
 	writing sync.Mutex
 	entered bool // writing is held by the reader
+	prompt  string
 }
 
 func newTerminal(keyboard, display *os.File) (*terminal, error) {
@@ -74,8 +82,8 @@ func newTerminal(keyboard, display *os.File) (*terminal, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &terminal{keyboard: keyboard, display: display, before: before}
-	t.Terminal = term.NewTerminal(terminalIO{t}, prompt)
+	t := &terminal{keyboard: keyboard, display: display, before: before, prompt: firstPrompt}
+	t.Terminal = term.NewTerminal(terminalIO{t}, firstPrompt)
 	return t, nil
 }
 
@@ -109,13 +117,33 @@ func (t *terminal) read() (string, error) {
 	line, err := t.ReadLine()
 	if t.entered {
 		if err == nil && width > 0 {
-			rows := (len(prompt)+utf8.RuneCountInString(line))/width + 1
+			rows := (utf8.RuneCountInString(t.prompt)+utf8.RuneCountInString(line))/width + 1
 			fmt.Fprintf(t.display, "\x1b[%dA\r\x1b[J", rows)
 		}
 		t.entered = false
 		t.writing.Unlock()
 	}
 	return line, err
+}
+
+func (t *terminal) setPrompt(prompt string) {
+	t.writing.Lock()
+	defer t.writing.Unlock()
+	if prompt == t.prompt {
+		return
+	}
+	t.prompt = prompt
+	t.SetPrompt(prompt)
+	_, _ = t.Terminal.Write(nil) // draws the line again
+}
+
+func (t *terminal) onKey(do func()) {
+	t.AutoCompleteCallback = func(line string, _ int, key rune) (string, int, bool) {
+		if unicode.IsPrint(key) && !strings.HasPrefix(line, "/") && (line != "" || key != '/') {
+			do()
+		}
+		return "", 0, false
+	}
 }
 
 func (t *terminal) close() {

@@ -82,7 +82,7 @@ func TestChatOnATerminal(t *testing.T) {
 	p.types("half a sent")
 	p.sees("half a sent")
 	m.must("", "send", "alice", "hi", "--as", "bob")
-	p.sees("bob: hi\r\n> half a sent")
+	p.sees("bob: hi\r\n✓ > half a sent") // the own last one is stored
 	p.types("ence\r")
 	p.sees("alice: half a sentence ✓\r\n")
 	p.types(strings.Repeat("x", 100) + "\r")

@@ -143,11 +143,15 @@ func (s *session) explain(err error) error {
 			err = s.err
 		}
 	}
-	if errors.Is(err, client.ErrUnauthorized) || errors.Is(err, client.ErrBadCredentials) {
+	if errors.Is(err, client.ErrSignedOut) {
 		user := s.account.user
-		return fail(exitSignedOut, "Sign in again: "+s.app.command("signin %s", user)+
-			"\nA local cloud that was started anew without --data has no accounts: "+s.app.command("signup %s", user),
-			"the session of %s has ended: %w", user, err)
+		if e := s.account.Forget(user); e != nil && !errors.Is(e, vault.ErrNoAccount) {
+			s.app.note("the tokens of %s cannot be removed: %v", user, e)
+		}
+		return fail(exitSignedOut, "Sign in again: "+s.app.command("signin %s", user), "%s: %w", user, err)
+	}
+	if errors.Is(err, client.ErrUnauthorized) || errors.Is(err, client.ErrBadCredentials) {
+		return s.app.sessionEnded(s.account.user, err)
 	}
 	if errors.Is(err, client.ErrReplaced) {
 		return fail(exitRefused, "", "the connection of %s was taken over: %w", s.account.user, err)
@@ -161,4 +165,14 @@ func (s *session) explain(err error) error {
 		return fail(exitUnreachable, "", "no answer from %s within %v", s.app.Endpoint, s.app.Timeout)
 	}
 	return err
+}
+
+// sessionEnded says what to do without a session.
+func (a *app) sessionEnded(user string, err error) error {
+	if !errors.Is(err, client.ErrUnauthorized) && !errors.Is(err, client.ErrBadCredentials) {
+		return err
+	}
+	return fail(exitSignedOut, "Sign in again: "+a.command("signin %s", user)+
+		"\nA local cloud that was started anew without --data has no accounts: "+a.command("signup %s", user),
+		"the session of %s has ended: %w", user, err)
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	"github.com/duet-chat/duet/client"
 )
@@ -41,7 +43,7 @@ func (c *whoCmd) Run(ctx context.Context, a *app) error {
 			if cannot != nil || d.Endpoint.WebSocketURL != here.Endpoint.WebSocketURL {
 				continue
 			}
-			if err := a.showConversations(ctx, account{here, user, tokens}); err != nil {
+			if err := a.showConversations(ctx, account{here, user, tokens}, false); err != nil {
 				return err
 			}
 		}
@@ -68,7 +70,7 @@ func (a *app) showAccount(user, where string) error {
 	return a.line("%s at %s", user, where)
 }
 
-func (a *app) showConversations(ctx context.Context, acc account) error {
+func (a *app) showConversations(ctx context.Context, acc account, unread bool) error {
 	s, err := a.connect(ctx, acc, false, client.Config{})
 	if err != nil {
 		return err
@@ -80,42 +82,73 @@ func (a *app) showConversations(ctx context.Context, acc account) error {
 	if err != nil {
 		return s.explain(err)
 	}
+	shown := 0
 	for _, conversation := range all {
+		if unread && conversation.Unread == 0 {
+			continue
+		}
+		shown++
 		if err := a.showConversation(acc.user, conversation); err != nil {
 			return err
 		}
 	}
-	if len(all) == 0 && !a.JSON {
+	if shown == 0 && !a.JSON {
+		if unread {
+			return a.line("  nothing unread")
+		}
 		return a.line("  no conversations yet")
 	}
 	return nil
 }
 
+// conversationLine is a conversation for programs.
+type conversationLine struct {
+	Type          string       `json:"type"` // "conversation"
+	User          string       `json:"user"`
+	Peer          string       `json:"peer"`
+	Conversation  string       `json:"conversation"`
+	LastSeq       int64        `json:"last_seq"`
+	Unread        int64        `json:"unread"`
+	Delivered     int64        `json:"delivered"`
+	Read          int64        `json:"read"`
+	PeerDelivered int64        `json:"peer_delivered"`
+	PeerRead      int64        `json:"peer_read"`
+	Blocked       bool         `json:"blocked,omitempty"`
+	At            int64        `json:"at"` // Unix milliseconds
+	Last          *messageLine `json:"last,omitempty"`
+}
+
+func conversationLineOf(user string, c client.Conversation) conversationLine {
+	line := conversationLine{
+		Type: "conversation", User: user, Peer: c.Peer, Conversation: c.ID, LastSeq: c.LastSeq, Unread: c.Unread,
+		Delivered: c.Own.Delivered, Read: c.Own.Read, PeerDelivered: c.Theirs.Delivered, PeerRead: c.Theirs.Read,
+		Blocked: c.Blocked, At: c.At.UnixMilli(),
+	}
+	if c.Last != nil {
+		last := lineOf(*c.Last)
+		line.Last = &last
+	}
+	return line
+}
+
 func (a *app) showConversation(user string, c client.Conversation) error {
 	if a.JSON {
-		line := struct {
-			Type         string       `json:"type"`
-			User         string       `json:"user"`
-			Peer         string       `json:"peer"`
-			Conversation string       `json:"conversation"`
-			LastSeq      int64        `json:"last_seq"`
-			Unread       int64        `json:"unread"`
-			At           int64        `json:"at"`
-			Last         *messageLine `json:"last,omitempty"`
-		}{"conversation", user, c.Peer, c.ID, c.LastSeq, c.Unread, c.At.UnixMilli(), nil}
-		if c.Last != nil {
-			last := lineOf(*c.Last)
-			line.Last = &last
-		}
-		return a.object(line)
+		return a.object(conversationLineOf(user, c))
 	}
-	unread := ""
+	return a.line("%s", formatConversation(c, a.now()))
+}
+
+// formatConversation is a conversation for people.
+func formatConversation(c client.Conversation, now time.Time) string {
+	unread, last := "", ""
 	if c.Unread > 0 {
 		unread = "new"
 	}
-	last := ""
 	if c.Last != nil {
-		last = format(*c.Last, a.now())
+		last = format(*c.Last, tickOf(c.Last.Seq, c.Theirs), now)
 	}
-	return a.line("  %-20s %5d %-3s of %d  %s", c.Peer, c.Unread, unread, c.LastSeq, last)
+	if c.Blocked {
+		last = "(blocked) " + last
+	}
+	return fmt.Sprintf("  %-20s %5d %-3s of %d  %s", c.Peer, c.Unread, unread, c.LastSeq, last)
 }

@@ -132,6 +132,21 @@ func (d Deployment) Forget(user string) error {
 	return err
 }
 
+// BeginErasing notes that the user is being erased, and tells whether that was noted before.
+func (d Deployment) BeginErasing(user string) (before bool, _ error) {
+	f, err := os.OpenFile(filepath.Join(d.user(user), "erasing"), os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return false, f.Close()
+}
+
+// Erase removes everything that is kept of a user, devices and unsent messages included.
+func (d Deployment) Erase(user string) error { return os.RemoveAll(d.user(user)) }
+
 // maxDevices bounds the processes that may be one user at the same time: the backend takes 20
 // connections of a user.
 const maxDevices = 20
