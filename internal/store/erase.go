@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -82,7 +83,8 @@ func (s *Members) EraseTexts(ctx context.Context, c chat.ConversationID, u chat.
 				ExpressionAttributeNames:  names{"#text": "text"},
 				ExpressionAttributeValues: item{":seq": it["seq"]},
 			})
-			if err != nil {
+			var removed *types.ConditionalCheckFailedException // by retention, just now
+			if err != nil && !errors.As(err, &removed) {
 				return fmt.Errorf("erase entry %d of %s: %w", numberOf(it, "seq"), c, err)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/duet-chat/duet/internal/chat"
@@ -238,5 +239,50 @@ func signOuts(t *testing.T, s *suite) {
 	more := chat.SignOuts{Before: 200, Kept: "s9", Ended: []chat.SessionID{"s1", "s2", "s3"}}
 	if err := s.users.SetSignOuts(t.Context(), "alice", all, more); err != nil || !cmp.Equal(read(), more) {
 		t.Errorf("SetSignOuts = %v, %+v", err, read())
+	}
+}
+
+// retention: what has ended is not read any more, however long DynamoDB takes to remove it; and each entry
+// says when that is.
+func retention(t *testing.T, s *suite) {
+	s.register(t, "alice", "bob")
+	now := clock().Unix()
+	for i, until := range []int64{now - 1, now, now + 1, 0} {
+		m := text(int64(i+1), "alice", "a1", int64(i+1))
+		m.Until = until
+		a := next(m, 10)
+		if i == 0 {
+			a = create(m, 10)
+		}
+		s.append(t, a)
+	}
+	for _, descending := range []bool{false, true} {
+		for limit := 1; limit <= 3; limit++ {
+			found, err := s.conversations.Entries(t.Context(), ab, 1, 10, limit, descending)
+			want := []int64{3, 4}
+			if descending {
+				want = []int64{4, 3}
+			}
+			var got []int64
+			for _, m := range found {
+				got = append(got, m.Seq)
+			}
+			if err != nil || !slices.Equal(got, want[:min(limit, 2)]) {
+				t.Errorf("Entries, at most %d, descending %v = %v, %v, want %v", limit, descending, got, err, want[:min(limit, 2)])
+			}
+		}
+	}
+	for seq, want := range map[int64]bool{1: false, 2: false, 3: true, 4: true} {
+		found, err := s.inbox.At(t.Context(), map[chat.ConversationID]int64{ab: seq})
+		if _, there := found[ab]; err != nil || there != want {
+			t.Errorf("At(%d) = %v, %v, want it there: %v", seq, found, err, want)
+		}
+		out, err := s.db.GetItem(t.Context(), &dynamodb.GetItemInput{TableName: &s.Messages, Key: item{"conversation": str(string(ab)), "seq": num(seq)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, has := out.Item["ttl"]; has != (seq < 4) {
+			t.Errorf("entry %d has a ttl: %v", seq, has)
+		}
 	}
 }

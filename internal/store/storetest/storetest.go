@@ -127,6 +127,7 @@ func Run(t *testing.T, open func(testing.TB) Tables) {
 		{"profiles", profiles},
 		{"sign-outs", signOuts},
 		{"leaving", leaving},
+		{"retention", retention},
 		{"watchers", watchers},
 		{"last messages", lastMessages},
 	}
