@@ -96,12 +96,15 @@ func (d *DynamoDB) Do(ctx context.Context, target string, body []byte) (status i
 	q := readRequest(body)
 	status, answer = d.forward(ctx, d.items, target, q.withCapacity(body))
 	function := caller.Function(ctx)
-	for _, table := range q.tables() {
-		d.meter.Counter("dynamodb", table, "requests."+operation).Add(1)
-		if function != "" {
-			d.meter.Counter("dynamodb_by_function", function, "requests."+table).Add(1)
+	// Last: who sees that a request was counted finds its units counted, too.
+	defer func() {
+		for _, table := range q.tables() {
+			d.meter.Counter("dynamodb", table, "requests."+operation).Add(1)
+			if function != "" {
+				d.meter.Counter("dynamodb_by_function", function, "requests."+table).Add(1)
+			}
 		}
-	}
+	}()
 	if status != http.StatusOK {
 		return status, answer
 	}
