@@ -80,12 +80,12 @@ func (s *memShelf) NoteChange(_ context.Context, u chat.User, _ chat.Conversatio
 }
 
 func (s *memShelf) Texts(ctx context.Context, c chat.ConversationID, from chat.User, first, last int64) (int64, error) {
-	if err := s.asked("texts"); err != nil {
-		return 0, err
-	}
 	found, err := s.log.Entries(ctx, c, first, last, 1<<20, false)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.asked("texts"); err != nil {
+		return 0, err
+	}
 	s.read += int64(len(found))
 	return int64(len(slices.DeleteFunc(found, func(m chat.Message) bool { return m.From != from || m.Kind != chat.KindText }))), err
 }
