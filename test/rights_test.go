@@ -16,7 +16,11 @@ import (
 // new has its rights used by the tests of what it does; the others are to be taken out of its policy.
 
 // rareRights are granted for what no test here makes happen, each with its reason.
-var rareRights = map[string]string{}
+var rareRights = map[string]string{
+	"AccountFunction dynamodb:DeleteItem WatchersTable": "a watcher whose connection is found gone, while an account is erased",
+	"BlockFunction dynamodb:DeleteItem WatchersTable":   "a watcher whose connection is found gone, while it is told of a block",
+	"WatchFunction dynamodb:DeleteItem WatchersTable":   "a watcher whose connection is found gone, while a user hides",
+}
 
 // right is something that a function may do, as rareRights names it.
 func (d *target) right(function, action, resource string) string {

@@ -56,8 +56,6 @@ type PresenceStore interface {
 type Presences struct {
 	Store PresenceStore
 	Now   func() time.Time
-	// Grace waits as long as a user stays online after the last connection.
-	Grace func(context.Context) error
 }
 
 // presenceTries bounds how often a user comes and goes within one Refresh.
@@ -95,11 +93,7 @@ func (p *Presences) Refresh(ctx context.Context, u User, ended bool) (*Presence,
 				if left, err := p.until(ctx, u); err != nil {
 					return nil, err
 				} else if left <= now.Unix() {
-					// It ended meanwhile, and perhaps its own Refresh has run: nobody else looks again.
-					if err := p.Grace(ctx); err != nil {
-						return nil, err
-					}
-					ended = true
+					ended = true // meanwhile, and perhaps its own Refresh has run: nobody else looks again
 					continue
 				}
 			}

@@ -86,7 +86,7 @@ func TestRefreshFollowsTheConnections(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			m := &memPresence{profile: tt.profile, connections: tt.connections}
-			p := chat.Presences{Store: m, Now: func() time.Time { return day }, Grace: func(context.Context) error { return nil }}
+			p := chat.Presences{Store: m, Now: func() time.Time { return day }}
 			told, err := p.Refresh(t.Context(), "alice", true)
 			if err != nil || (told == nil) != (tt.told == nil) || told != nil && *told != *tt.told {
 				t.Errorf("Refresh = %+v, %v, want %+v", told, err, tt.told)
@@ -114,16 +114,16 @@ func TestAnArrivalTakesNobodyOffline(t *testing.T) {
 	}
 }
 
-// One that ends while its arrival is being noted is looked at again after the grace.
-func TestAnArrivalThatEndsMeanwhileWaitsForTheGrace(t *testing.T) {
+// One that ends while its arrival is being noted may have been looked at already: the arrival does it.
+func TestAnArrivalThatEndsMeanwhileIsTakenBack(t *testing.T) {
 	m := &memPresence{profile: &chat.Profile{}, connections: []chat.Connection{socket("c", 60)}}
 	p := chat.Presences{Store: stepped{m, func() {
 		if slices.Contains(m.calls, "online") {
 			m.remove("c")
 		}
-	}}, Now: func() time.Time { return day }, Grace: func(context.Context) error { m.called("grace"); return nil }}
+	}}, Now: func() time.Time { return day }}
 	told, err := p.Refresh(t.Context(), "alice", false)
-	if want := "[profile connections online connections grace profile connections offline profile connections]"; err != nil || told != nil || fmt.Sprint(m.calls) != want {
+	if want := "[profile connections online connections profile connections offline profile connections]"; err != nil || told != nil || fmt.Sprint(m.calls) != want {
 		t.Errorf("Refresh = %+v, %v by %v, want nothing told, by %s", told, err, m.calls, want)
 	}
 }
@@ -178,8 +178,7 @@ func interleave(m *memPresence, changes []change, choose func(int) int) error {
 			step := func() { yield(struct{}{}) }
 			step()
 			c.does(m)
-			grace := func(context.Context) error { step(); return nil }
-			p := chat.Presences{Store: stepped{m, step}, Now: func() time.Time { return day }, Grace: grace}
+			p := chat.Presences{Store: stepped{m, step}, Now: func() time.Time { return day }}
 			if _, err := p.Refresh(context.Background(), "alice", c.ends); err != nil {
 				errs = append(errs, err)
 			}

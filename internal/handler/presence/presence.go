@@ -38,7 +38,7 @@ func New(env function.Env) (lambda.Handler, error) {
 	if err != nil || grace < 0 {
 		return nil, fmt.Errorf("GRACE_SECONDS must be 0 or a positive integer, not %q", v["GRACE_SECONDS"])
 	}
-	h := &handler{
+	return &handler{
 		env: env,
 		presences: &chat.Presences{Now: env.Now, Store: struct {
 			*store.Users
@@ -49,9 +49,7 @@ func New(env function.Env) (lambda.Handler, error) {
 		},
 		grace: time.Duration(grace) * time.Second,
 		sleep: function.Sleep,
-	}
-	h.presences.Grace = func(ctx context.Context) error { return h.sleep(ctx, h.grace) }
-	return h, nil
+	}, nil
 }
 
 // Invoke implements lambda.Handler. An error lets Lambda retry the batch: it only ever brings presence
