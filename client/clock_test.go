@@ -70,7 +70,9 @@ func TestWrongClock(t *testing.T) {
 				s.chats(tokens, 10*hours) // with a right clock, one a minute before the end of each token
 				for hour := 1; hour <= hours; hour++ {
 					sent, err := u.Send(t.Context(), "bob", fmt.Sprint(hour))
-					if err != nil || sent.Seq != int64(hour) || sent.Duplicate {
+					// It may be called a duplicate: sent at the very moment when the next connection takes over,
+					// it goes out on both, and the answer on the second can come first.
+					if err != nil || sent.Seq != int64(hour) {
 						t.Fatalf("message %d: %+v, %v, want it stored as number %[1]d", hour, sent, err)
 					}
 					if age := time.Since(sent.At); age < 0 || age > time.Second {

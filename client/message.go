@@ -51,7 +51,7 @@ type Sent struct {
 	// Seq is its place in the log; 0 if it was stored so long ago that it is no longer kept.
 	Seq int64
 	At  time.Time
-	// Duplicate is set when an earlier copy, whose answer was lost, had been stored already.
+	// Duplicate is set when an earlier copy, whose answer had not come, had been stored already.
 	Duplicate bool
 }
 
