@@ -46,6 +46,7 @@ type cloud struct {
 	refused string              // an operation that DynamoDB throttles
 	failAt  int                 // of the calls to DynamoDB from now on, the one that fails; 0 is none
 	status  map[string]int      // what posts to a connection are answered, other than 200
+	after   map[string]func()   // what happens right after the next call of an operation
 }
 
 func newCloud(t testing.TB) *cloud {
@@ -55,7 +56,7 @@ func newCloud(t testing.TB) *cloud {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = kept.Close() })
-	c := &cloud{TB: t, time: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), posted: map[string][]string{}, gone: map[string]bool{}, status: map[string]int{}}
+	c := &cloud{TB: t, time: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), posted: map[string][]string{}, gone: map[string]bool{}, status: map[string]int{}, after: map[string]func(){}}
 	c.db, err = dynamodb.New(dynamodb.Options{
 		Store: kept, Region: "us-east-1", Account: "000000000000", Now: c.now, Log: slog.New(slog.DiscardHandler),
 	})
@@ -124,6 +125,13 @@ func (c *cloud) Do(r *http.Request) (*http.Response, error) {
 			status, response = 400, []byte(`{"__type":"com.amazon.coral.availability#ThrottlingException","message":"inner secret"}`)
 		} else {
 			status, response = c.db.Do(r.Context(), target, body)
+		}
+		c.mu.Lock()
+		then := c.after[operation]
+		delete(c.after, operation)
+		c.mu.Unlock()
+		if then != nil {
+			then()
 		}
 	} else {
 		id, err := url.PathUnescape(r.URL.EscapedPath()[strings.LastIndex(r.URL.EscapedPath(), "/")+1:])

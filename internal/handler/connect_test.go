@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/duet-chat/duet/internal/chat"
+	"github.com/duet-chat/duet/internal/handler/account"
 	"github.com/duet-chat/duet/internal/handler/connect"
 	"github.com/duet-chat/duet/internal/handler/disconnect"
 )
@@ -148,7 +149,7 @@ func TestConnectReplacesTheOlderConnectionOfItsDevice(t *testing.T) {
 func TestG9_ConnectRegistersWhoIsNot(t *testing.T) {
 	c := newCloud(t)
 	h := c.function(connect.New)
-	for _, want := range []string{"GetItem, PutItem, Query, PutItem", "GetItem, Query, PutItem"} {
+	for _, want := range []string{"GetItem, PutItem, Query, PutItem, GetItem", "GetItem, Query, PutItem, GetItem"} {
 		c.called()
 		p := c.peer("alice", "phone")
 		if got := c.lifecycle(h, p, nil); got.StatusCode != 200 {
@@ -164,4 +165,44 @@ func TestG9_ConnectRegistersWhoIsNot(t *testing.T) {
 	if known, err := c.users.IsRegistered(t.Context(), "alice"); err != nil || !known {
 		t.Errorf("registered = %v, %v", known, err)
 	}
+}
+
+// A sign-out or an erasure during a handshake ends it too, wherever in the handshake it falls: none of them
+// overlooks the other.
+func TestG9_ConnectWhileTheSessionEnds(t *testing.T) {
+	for _, end := range []struct {
+		frame  string
+		status int
+	}{
+		{`{"action":"signout","scope":"others"}`, http.StatusUnauthorized},
+		{`{"action":"signout","scope":"all"}`, http.StatusUnauthorized},
+		{eraseAlice, http.StatusForbidden},
+	} {
+		for _, during := range []string{"GetItem", "Query", "PutItem"} {
+			t.Run(end.frame+" after "+during, func(t *testing.T) {
+				r := newRoom(t)
+				p := r.peer("alice", "tablet")
+				p.session = "another"
+				h := r.function(account.New)
+				r.after[during] = func() { r.frame(h, r.alice, end.frame) }
+				if got := r.lifecycle(r.function(connect.New), p, nil); got.StatusCode != end.status {
+					t.Errorf("$connect = %+v, want %d", got, end.status)
+				}
+				if rows := r.rows("alice"); slices.Contains(rows, p.connection) {
+					t.Errorf("rows = %q: the ended session is delivered to", rows)
+				}
+			})
+		}
+	}
+	t.Run("and the table fails", func(t *testing.T) {
+		c := newCloud(t)
+		if err := c.users.RegisterUser(t.Context(), "alice", c.now()); err != nil {
+			t.Fatal(err)
+		}
+		p := c.peer("alice", "phone")
+		c.after["PutItem"] = func() { c.failAt = 1 }
+		if got := c.lifecycle(c.function(connect.New), p, nil); got.StatusCode != http.StatusServiceUnavailable || len(c.rows("alice")) > 0 {
+			t.Errorf("$connect = %+v, rows %v, want 503 and none", got, c.rows("alice"))
+		}
+	})
 }

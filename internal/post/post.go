@@ -58,17 +58,14 @@ func (g *Gateway) Post(ctx context.Context, id chat.ConnectionID, frame []byte) 
 	return explain("post to", id, err)
 }
 
-// Close ends a connection. One that has ended already is no error.
+// Close ends a connection. It returns ErrGone if there is none.
 func (g *Gateway) Close(ctx context.Context, id chat.ConnectionID) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	_, err := g.api.DeleteConnection(ctx, &apigatewaymanagementapi.DeleteConnectionInput{
 		ConnectionId: aws.String(string(id)),
 	})
-	if err = explain("close", id, err); errors.Is(err, ErrGone) {
-		return nil
-	}
-	return err
+	return explain("close", id, err)
 }
 
 func explain(act string, id chat.ConnectionID, err error) error {

@@ -95,11 +95,10 @@ func TestG6_PostOutcomes(t *testing.T) {
 	}
 }
 
-// Who is gone is closed already.
 func TestClose(t *testing.T) {
-	for status, ok := range map[int]bool{204: true, 410: true, 403: false} {
+	for status, want := range map[int]struct{ ok, gone bool }{204: {ok: true}, 410: {gone: true}, 403: {}} {
 		g := &gateway{statuses: []int{status}}
-		if err := g.new().Close(t.Context(), "a/b="); (err == nil) != ok {
+		if err := g.new().Close(t.Context(), "a/b="); (err == nil) != want.ok || errors.Is(err, post.ErrGone) != want.gone {
 			t.Errorf("Close answered %d = %v", status, err)
 		}
 		if want := "DELETE /prod/@connections/a%2Fb%3D"; g.calls[0] != want {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -100,12 +101,51 @@ func (p *Pusher) toConnection(ctx context.Context, c chat.Connection, body []byt
 // End ends a connection: its client is told why, nothing more is delivered to it, and its socket is
 // closed. Only that its row stays is an error.
 func (p *Pusher) End(ctx context.Context, c chat.Connection, reason string) error {
+	_, err := p.end(ctx, c, reason)
+	return err
+}
+
+// How long the socket of a connection is awaited whose $connect is just being answered.
+const (
+	birthPause = 100 * time.Millisecond
+	birthTries = 20
+)
+
+// EndAll ends connections in their order, for good: the socket of one whose $connect is just being
+// answered does not exist yet, and would live on without a row. It is awaited, and closed.
+func (p *Pusher) EndAll(ctx context.Context, connections []chat.Connection, reason string) error {
+	var unborn []chat.Connection
+	for _, c := range connections {
+		closed, err := p.end(ctx, c, reason)
+		if err != nil {
+			return err
+		}
+		if !closed && c.BeingBorn(p.Now()) {
+			unborn = append(unborn, c)
+		}
+	}
+	for try := 0; try < birthTries && len(unborn) > 0; try++ {
+		if err := function.Sleep(ctx, birthPause); err != nil {
+			return err
+		}
+		unborn = slices.DeleteFunc(unborn, func(c chat.Connection) bool { return p.close(ctx, c) })
+	}
+	return nil
+}
+
+// end is End, and tells whether there was a socket to close.
+func (p *Pusher) end(ctx context.Context, c chat.Connection, reason string) (closed bool, _ error) {
 	if frame, err := wire.Encode(wire.Closing{Type: wire.TypeClosing, Reason: reason}); err == nil {
 		_ = p.Gateway.Post(ctx, c.ID, frame) // the client learns why if it still reads
 	}
 	err := p.Connections.Remove(ctx, c.User, c.ID)
-	if closing := p.Gateway.Close(ctx, c.ID); closing != nil {
-		p.Log.WarnContext(ctx, "an ended connection stays open", "connection", c.ID, "error", closing)
+	return p.close(ctx, c), err
+}
+
+func (p *Pusher) close(ctx context.Context, c chat.Connection) (closed bool) {
+	err := p.Gateway.Close(ctx, c.ID)
+	if err != nil && !errors.Is(err, post.ErrGone) {
+		p.Log.WarnContext(ctx, "an ended connection stays open", "connection", c.ID, "error", err)
 	}
-	return err
+	return !errors.Is(err, post.ErrGone)
 }

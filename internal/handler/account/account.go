@@ -134,20 +134,15 @@ func (s *server) end(ctx context.Context, r route.Request, meant func(chat.Conne
 	if err != nil {
 		return err
 	}
-	var own *chat.Connection
+	var ended, own []chat.Connection
 	for _, c := range open {
 		switch {
 		case !meant(c):
 		case c.ID == r.Connection:
-			own = &c
+			own = append(own, c)
 		default:
-			if err := s.pusher.End(ctx, c, wire.ClosingSignedOut); err != nil {
-				return err
-			}
+			ended = append(ended, c)
 		}
 	}
-	if own != nil {
-		return s.pusher.End(ctx, *own, wire.ClosingSignedOut)
-	}
-	return nil
+	return s.pusher.EndAll(ctx, append(ended, own...), wire.ClosingSignedOut)
 }

@@ -5,6 +5,7 @@ package connect
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -64,10 +65,10 @@ func (s *server) connect(ctx context.Context, e route.Lifecycle) (route.Response
 		if err := s.users.RegisterUser(ctx, e.User, now); err != nil {
 			return route.Response{}, err
 		}
-	case profile.Erased:
-		return refuse(http.StatusForbidden, fmt.Sprintf("the account %q has been erased", e.User))
-	case profile.SignOuts.Ends(e.Token):
-		return refuse(http.StatusUnauthorized, "this session has been signed out: sign in again")
+	default:
+		if status, why := unwelcome(profile, e); why != "" {
+			return refuse(status, why)
+		}
 	}
 	others, err := s.connections.Of(ctx, e.User)
 	if err != nil {
@@ -93,11 +94,35 @@ func (s *server) connect(ctx context.Context, e route.Lifecycle) (route.Response
 			s.env.Log.WarnContext(ctx, "replaced connection stays", "connection", c.ID, "error", err)
 		}
 	}
+	// Whoever signs out or erases the account from here on finds the row. Who did so before it stood there
+	// has not, but is seen now.
+	switch profile, err := s.users.Profile(ctx, e.User); {
+	case err != nil:
+		return route.Response{}, errors.Join(err, s.connections.Remove(ctx, e.User, e.Connection))
+	case profile != nil:
+		if status, why := unwelcome(profile, e); why != "" {
+			if err := s.connections.Remove(ctx, e.User, e.Connection); err != nil {
+				return route.Response{}, err
+			}
+			return refuse(status, why)
+		}
+	}
 	response := route.Response{StatusCode: http.StatusOK}
 	if e.Offers(wire.Subprotocol) {
 		response.Headers = map[string]string{"Sec-WebSocket-Protocol": wire.Subprotocol}
 	}
 	return response, nil
+}
+
+// unwelcome says why a token that is good in itself opens no connection; "" if it does.
+func unwelcome(p *chat.Profile, e route.Lifecycle) (status int, why string) {
+	switch {
+	case p.Erased:
+		return http.StatusForbidden, fmt.Sprintf("the account %q has been erased", e.User)
+	case p.SignOuts.Ends(e.Token):
+		return http.StatusUnauthorized, "this session has been signed out: sign in again"
+	}
+	return 0, ""
 }
 
 // triage finds the older connections of the same device, which the new one replaces, and counts
