@@ -35,7 +35,7 @@ func TestBudgetsOfActions(t *testing.T) {
 		}, "AcknowledgeFunction"},
 		{"typing", 2, 0, 1, 1, func(s *stage, i int) { s.a.must("ok", typing(s.c, i%2 == 0)) }, ""},
 		{"presence of one user", 3.5, 2, 1, 0, func(s *stage, _ int) { s.a.must("presence", watch(s.bob)) }, "WatchFunction"},
-		{"block, then unblock", 4, 8, 2, 0, func(s *stage, _ int) {
+		{"block, then unblock", 5, 10, 2, 0, func(s *stage, _ int) {
 			s.a.must("ok", block("block", s.bob))
 			s.a.must("ok", block("unblock", s.bob))
 		}, ""},

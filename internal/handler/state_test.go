@@ -115,7 +115,7 @@ func TestBlockSilencesBoth(t *testing.T) {
 	r.ok(watches, r.bob2, wire.TypePresence, `{"action":"presence","users":["alice"]}`)
 	r.ok(blocks, r.alice, wire.TypeOK, `{"action":"block","user":"bob"}`)
 	r.expect("a block", "alice-laptop behind", "alice-phone presence of bob false", "bob-laptop presence of alice false")
-	if left := r.items(r.tables.Watchers); len(left) != 0 {
+	if left := r.watches(); len(left) != 0 {
 		t.Errorf("watches left: %s", left)
 	}
 	for _, p := range []peer{r.alice, r.bob} {
@@ -127,7 +127,7 @@ func TestBlockSilencesBoth(t *testing.T) {
 	r.ok(acks, r.bob, wire.TypeAcked, readTwo)
 	r.expect("the blocked one's receipt", "bob-laptop receipt of bob 2")
 	r.ok(watches, r.bob, wire.TypePresence, `{"action":"presence","users":["alice"]}`)
-	if left := r.items(r.tables.Watchers); len(left) != 0 {
+	if left := r.watches(); len(left) != 0 {
 		t.Errorf("a blocked user watches: %s", left)
 	}
 	r.refuse(blocks, r.alice, chat.UnknownUser, `{"action":"block","user":"nobody"}`)
@@ -137,6 +137,34 @@ func TestBlockSilencesBoth(t *testing.T) {
 	}
 	r.ok(types, r.bob, wire.TypeOK, typingOn)
 	r.expect("typing again", "alice-laptop typing of bob true", "alice-phone typing of bob true")
+}
+
+// A watch that is being allowed while its user is blocked is told nothing, wherever the block falls.
+func TestBlockWhileAWatchIsAllowed(t *testing.T) {
+	for _, during := range []string{"GetItem", "BatchGetItem", "UpdateItem", "BatchWriteItem"} {
+		t.Run("after "+during, func(t *testing.T) {
+			r := newRoom(t)
+			watches, blocks, stream := r.function(watch.New), r.function(block.New), r.function(presence.New)
+			comes := func(what string, want ...string) {
+				t.Helper()
+				if err := r.users.SetOffline(t.Context(), "alice", 1); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := stream.Invoke(t.Context(), []byte(`{"Records":[{"eventName":"INSERT","dynamodb":{"Keys":{"user":{"S":"alice"}}}}]}`)); err != nil {
+					t.Fatal(err)
+				}
+				r.expect(what, want...)
+			}
+			r.after[during] = func() { r.ok(blocks, r.alice, wire.TypeOK, `{"action":"block","user":"bob"}`) }
+			r.ok(watches, r.bob, wire.TypePresence, `{"action":"presence","users":["alice"]}`)
+			r.told()
+			comes("a blocker comes")
+			r.ok(blocks, r.alice, wire.TypeOK, `{"action":"unblock","user":"bob"}`)
+			r.ok(watches, r.bob, wire.TypePresence, `{"action":"presence","users":["alice"]}`)
+			r.told()
+			comes("who blocks no more comes", "bob-phone presence of alice true")
+		})
+	}
 }
 
 // A block that failed half-way is finished by its repeat.
@@ -157,7 +185,7 @@ func TestBlockInterruptedAnywhere(t *testing.T) {
 		if first == string(wire.TypeError) {
 			r.ok(h, r.alice, wire.TypeOK, `{"action":"block","user":"bob"}`)
 		}
-		if left := r.items(r.tables.Watchers); len(left) != 0 {
+		if left := r.watches(); len(left) != 0 {
 			t.Errorf("interrupted at call %d: watches left: %s", k, left)
 		}
 		r.told()
@@ -214,7 +242,7 @@ func TestPresenceIsTold(t *testing.T) {
 	r.gone["alice-phone="] = true
 	remove(r.bob)
 	refresh("REMOVE")
-	if left := r.items(r.tables.Watchers); len(left) != 0 {
+	if left := r.watches(); len(left) != 0 {
 		t.Errorf("watches left: %s", left)
 	}
 }
@@ -271,7 +299,7 @@ func TestWatchReplacesItsListWhereverItFails(t *testing.T) {
 		if first == string(wire.TypeError) {
 			r.ok(h, r.alice, wire.TypePresence, `{"action":"presence","users":[]}`)
 		}
-		if left := r.items(r.tables.Watchers); len(left) != 0 {
+		if left := r.watches(); len(left) != 0 {
 			t.Errorf("interrupted at call %d: watches left: %s", k, left)
 		}
 		if watched, known, err := r.connections.Watching(t.Context(), "alice", "alice-phone="); err != nil || !known || len(watched) != 0 {

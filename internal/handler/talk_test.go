@@ -111,6 +111,11 @@ func (r *room) refuse(h lambda.Handler, p peer, code chat.Code, frame string) {
 	}
 }
 
+// watches are the rows of who is told of whose presence: without the denials, which end by themselves.
+func (r *room) watches() []string {
+	return slices.DeleteFunc(r.items(r.tables.Watchers), func(it string) bool { return !strings.Contains(it, "connection") })
+}
+
 // items are those of a table, as JSON.
 func (r *room) items(table string) []string {
 	r.Helper()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -12,13 +13,36 @@ import (
 	"github.com/duet-chat/duet/internal/chat"
 )
 
-// Watcher is a connection that is told of a user's presence.
+// Watcher is a connection that is told of a user's presence; without a device it is a denial: no
+// connection of its user is told, whatever it watches.
 type Watcher struct {
 	Watched    chat.User
 	User       chat.User
 	Device     chat.Device
 	Connection chat.ConnectionID
-	Until      int64 // Unix seconds: when the connection has ended for certain
+	Until      int64 // Unix seconds: when the connection has ended for certain, or the denial ends
+}
+
+// NewDenial denies a user another one's presence from a moment on, in Unix milliseconds: until every
+// connection has ended of which a watch may have been allowed before.
+func NewDenial(watched, by chat.User, at int64) Watcher {
+	return Watcher{Watched: watched, User: by, Until: at/1000 + int64((chat.MaxConnectionAge + 10*time.Minute).Seconds())}
+}
+
+// Told are those of a user's watchers, as Of returns them, that are told of the user's presence now.
+func Told(watchers []Watcher, now time.Time) []Watcher {
+	var denied chat.User // to the watcher before; a denial stands before the devices of its user
+	var told []Watcher
+	for _, w := range watchers {
+		switch {
+		case w.Until <= now.Unix(): // DynamoDB removes it
+		case w.Device == "":
+			denied = w.User
+		case w.User != denied:
+			told = append(told, w)
+		}
+	}
+	return told
 }
 
 // Watchers keeps who is told of whose presence: a row for each watched user and watching device, so
@@ -37,13 +61,15 @@ func watcherKey(w Watcher) item {
 	return item{"user": str(string(w.Watched)), "watcher": str(string(chat.NewTailKey(w.User, w.Device)))}
 }
 
-// Of reads a user's watchers, at most those of one other user if by is not "". 0.5 RU for about 30.
+// Of reads a user's watchers and denials in their order, at most those of one other user if by is not
+// "". 1 RU for about 30: consistently, so that who was denied a moment ago is not told.
 func (s *Watchers) Of(ctx context.Context, watched, by chat.User) ([]Watcher, error) {
 	in := &dynamodb.QueryInput{
 		TableName:                 &s.table,
 		KeyConditionExpression:    aws.String("#user = :user"),
 		ExpressionAttributeNames:  names{"#user": "user"},
 		ExpressionAttributeValues: item{":user": str(string(watched))},
+		ConsistentRead:            aws.Bool(true),
 	}
 	if by != "" {
 		in.KeyConditionExpression = aws.String("#user = :user AND begins_with(watcher, :by)")
@@ -82,12 +108,15 @@ func (s *Watchers) Drop(ctx context.Context, w Watcher) error {
 	return nil
 }
 
-// Change adds watchers, or brings them up to date, and removes others. 1 WU each.
+// Change adds watchers and denials, or brings them up to date, and removes others. 1 WU each.
 func (s *Watchers) Change(ctx context.Context, add, remove []Watcher) error {
 	var writes []types.WriteRequest
 	for _, w := range add {
 		it := watcherKey(w)
-		it["connection"], it["ttl"] = str(string(w.Connection)), num(w.Until)
+		it["ttl"] = num(w.Until)
+		if w.Connection != "" {
+			it["connection"] = str(string(w.Connection))
+		}
 		writes = append(writes, types.WriteRequest{PutRequest: &types.PutRequest{Item: it}})
 	}
 	for _, w := range remove {

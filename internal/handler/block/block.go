@@ -42,13 +42,16 @@ func New(env function.Env) (lambda.Handler, error) {
 			return q.Ref, nil, err
 		}
 		if q.On {
-			// From here on neither learns of the other's presence.
-			if err := teller.Forget(ctx, r.User, q.User); err != nil {
+			// From here on neither learns of the other's presence; who is blocked not even by a watch that is
+			// just being allowed.
+			if err := teller.Deny(ctx, r.User, q.User); err != nil {
 				return q.Ref, nil, err
 			}
 			if err := teller.Forget(ctx, q.User, r.User); err != nil {
 				return q.Ref, nil, err
 			}
+		} else if err := teller.Allow(ctx, r.User, q.User); err != nil {
+			return q.Ref, nil, err
 		}
 		// The user's other devices learn of it by a sync.
 		pusher.Push(ctx, push.Frame{To: r.User, But: r.Connection, Frame: wire.Behind{Type: wire.TypeBehind}, Kept: true})
