@@ -97,26 +97,30 @@ func (c *Client) SignOut(ctx context.Context, scope Scope) error {
 // Erase deletes this user's account: profile, receipts, and the texts of all messages that the user
 // wrote. The places of the messages stay, and what the peers wrote. It works step by step until all is
 // done; what was begun and broke off is taken up by calling it again. Then Run ends with
-// ErrSignedOut. The user pool's account is deleted by Accounts.DeleteUser.
+// ErrErased. The user pool's account is deleted by Accounts.DeleteUser.
 func (c *Client) Erase(ctx context.Context) error {
 	for {
 		f, err := c.roundTrip(ctx, func(ref string) any { return userRequest{wire.ActionErase, ref, c.cfg.User} })
-		if err != nil {
-			return err
+		if err == nil && !f.Done {
+			continue
 		}
-		if f.Done {
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			c.signedOut()
-			return nil
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if errors.Is(err, ErrClosed) && errors.Is(c.err, ErrErased) {
+			return nil // the connection may end before it has brought the answer; the next one is refused
 		}
+		return err
 	}
 }
 
 // signedOut ends the client: its session is over.
 func (c *Client) signedOut() {
+	c.forgetTokens()
+	c.end(ErrSignedOut)
+}
+
+func (c *Client) forgetTokens() {
 	if source, ok := c.cfg.Tokens.(interface{ Forget() }); ok {
 		source.Forget()
 	}
-	c.end(ErrSignedOut)
 }

@@ -2,6 +2,7 @@ package client
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/duet-chat/duet/internal/chat"
@@ -60,6 +61,8 @@ var (
 	ErrUnauthorized = errors.New("the server refused the access token")
 	// ErrRefused: the server refused the handshake for good (400 or 403).
 	ErrRefused = errors.New("the server refused the connection")
+	// ErrErased: the account has been erased, here or from elsewhere (403). It is an ErrRefused, too.
+	ErrErased = fmt.Errorf("%w: the account has been erased", ErrRefused)
 	// ErrNewEpoch: the server's data began a new life before this send was acknowledged, and
 	// whether it is part of that life is unknown.
 	ErrNewEpoch = errors.New("the server's data was restored: whether the message was stored is unknown")

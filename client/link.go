@@ -135,8 +135,10 @@ func (c *Client) handshake(ctx context.Context, device, access string, expires t
 		return dialed{err: fmt.Errorf("connect: %w", err), unheard: true}, 0
 	}
 	switch status := response.StatusCode; status {
-	case http.StatusBadRequest, http.StatusForbidden:
+	case http.StatusBadRequest:
 		return dialed{err: fmt.Errorf("%w: %s", ErrRefused, response.Status), final: true}, status
+	case http.StatusForbidden:
+		return dialed{err: ErrErased, final: true}, status
 	default:
 		return dialed{err: fmt.Errorf("connect: %w: %s", err, response.Status)}, status
 	}
@@ -234,6 +236,10 @@ func (c *Client) receive(l *link, f *frame) {
 	case wire.TypeSynced, wire.TypePage, wire.TypePong, wire.TypeOK, wire.TypeAcked, wire.TypeAccount, wire.TypeErased:
 		if r := c.requests[f.Ref]; r != nil {
 			c.answer(r, f)
+		}
+		if f.Type == wire.TypeErased && f.Done {
+			c.forgetTokens()
+			c.end(ErrErased)
 		}
 	case wire.TypeBehind:
 		c.startSync()

@@ -2,6 +2,8 @@ package client_test
 
 import (
 	"context"
+	"fmt"
+	"net/http"
 	"slices"
 	"testing"
 	"time"
@@ -324,27 +326,35 @@ func TestBlockIsListedAndAsked(t *testing.T) {
 }
 
 func TestEraseGoesOnUntilItIsDone(t *testing.T) {
-	within(t, func(t *testing.T, s *server) {
-		u := s.start()
-		c := s.accept()
-		c.sync("e")
-		done := make(chan error, 1)
-		go func() { done <- u.Erase(context.Background()) }()
-		c.answer(c.next("erase"), object{"type": "erased", "done": false})
-		c.next("erase")
-		c.cut()
-		c = s.accept()
-		var f object
-		for f["action"] != "erase" { // it need not wait for the sync
-			f = <-c.frames
-		}
-		if f["user"] != "alice" {
-			t.Errorf("the client wrote %v, want alice", f)
-		}
-		c.answer(f, object{"type": "erased", "done": true})
-		if err := <-done; err != nil {
-			t.Errorf("Erase() = %v", err)
-		}
-		u.endsWith(client.ErrSignedOut)
-	})
+	for _, lost := range []bool{false, true} { // the last answer
+		t.Run(fmt.Sprint("its answer is lost: ", lost), func(t *testing.T) {
+			within(t, func(t *testing.T, s *server) {
+				u := s.start()
+				c := s.accept()
+				c.sync("e")
+				done := make(chan error, 1)
+				go func() { done <- u.Erase(context.Background()) }()
+				c.answer(c.next("erase"), object{"type": "erased", "done": false})
+				c.next("erase")
+				c.cut()
+				c = s.accept()
+				var f object
+				for f["action"] != "erase" { // it need not wait for the sync
+					f = <-c.frames
+				}
+				if f["user"] != "alice" {
+					t.Errorf("the client wrote %v, want alice", f)
+				}
+				s.refuseNext(http.StatusForbidden)
+				if !lost {
+					c.answer(f, object{"type": "erased", "done": true})
+				}
+				c.cut() // as the server does
+				if err := <-done; err != nil {
+					t.Errorf("Erase() = %v", err)
+				}
+				u.endsWith(client.ErrErased)
+			})
+		})
+	}
 }

@@ -31,7 +31,7 @@ func (c *Client) jitter(first, most time.Duration, failures int) time.Duration {
 }
 
 // Run connects, syncs, and stays connected until ctx ends, Close is called (nil), or there is no
-// use in going on: ErrReplaced, ErrSignedOut, ErrUnauthorized, ErrRefused, or what the State or the token source
+// use in going on: ErrReplaced, ErrSignedOut, ErrUnauthorized, ErrRefused, ErrErased, or what the State or the token source
 // said. It may be called once. When it returns, no function of Config is called any more.
 //
 // Two goroutines serve an idle client: this one, and the reader of the connection.

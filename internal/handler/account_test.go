@@ -141,8 +141,11 @@ func TestEraseLeavesTheNameAlone(t *testing.T) {
 		}
 		r.erased("at once")
 	}
-	if !r.gone[r.alice2.connection] || r.gone[r.alice.connection] {
-		t.Errorf("sockets gone: %v, want all but the asking one", r.gone)
+	if !r.gone[r.alice2.connection] || !r.gone[r.alice.connection] {
+		t.Errorf("sockets gone: %v, want both of hers", r.gone)
+	}
+	if got := r.posted[r.alice.connection]; len(got) != 1 || got[0] != `{"type":"erased","done":true}` {
+		t.Errorf("the asking connection was posted %q, want the answer before its end", got)
 	}
 	p := r.alice
 	p.connection, p.connectedAt = "again", r.now()

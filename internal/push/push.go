@@ -101,9 +101,16 @@ func (p *Pusher) toConnection(ctx context.Context, c chat.Connection, body []byt
 // End ends a connection: its client is told why, nothing more is delivered to it, and its socket is
 // closed. Only that its row stays is an error.
 func (p *Pusher) End(ctx context.Context, c chat.Connection, reason string) error {
-	_, err := p.end(ctx, c, reason)
+	return p.EndWith(ctx, c, closing(reason))
+}
+
+// EndWith is End with another last frame, of package wire, that tells the client why.
+func (p *Pusher) EndWith(ctx context.Context, c chat.Connection, last any) error {
+	_, err := p.end(ctx, c, last)
 	return err
 }
+
+func closing(reason string) wire.Closing { return wire.Closing{Type: wire.TypeClosing, Reason: reason} }
 
 // How long the socket of a connection is awaited whose $connect is just being answered.
 const (
@@ -116,7 +123,7 @@ const (
 func (p *Pusher) EndAll(ctx context.Context, connections []chat.Connection, reason string) error {
 	var unborn []chat.Connection
 	for _, c := range connections {
-		closed, err := p.end(ctx, c, reason)
+		closed, err := p.end(ctx, c, closing(reason))
 		if err != nil {
 			return err
 		}
@@ -133,9 +140,9 @@ func (p *Pusher) EndAll(ctx context.Context, connections []chat.Connection, reas
 	return nil
 }
 
-// end is End, and tells whether there was a socket to close.
-func (p *Pusher) end(ctx context.Context, c chat.Connection, reason string) (closed bool, _ error) {
-	if frame, err := wire.Encode(wire.Closing{Type: wire.TypeClosing, Reason: reason}); err == nil {
+// end is EndWith, and tells whether there was a socket to close.
+func (p *Pusher) end(ctx context.Context, c chat.Connection, last any) (closed bool, _ error) {
+	if frame, err := wire.Encode(last); err == nil {
 		_ = p.Gateway.Post(ctx, c.ID, frame) // the client learns why if it still reads
 	}
 	err := p.Connections.Remove(ctx, c.User, c.ID)

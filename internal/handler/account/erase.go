@@ -47,11 +47,11 @@ func (s *server) erase(ctx context.Context, r route.Request) (string, any, error
 			break
 		}
 	}
-	if err := s.finish(ctx, r); err != nil {
+	answer.Done = true
+	if err := s.finish(ctx, r, answer); err != nil {
 		return q.Ref, nil, err
 	}
-	answer.Done = true
-	return q.Ref, answer, nil
+	return q.Ref, answer, nil // nobody hears it any more
 }
 
 // leave erases what a user did in a conversation.
@@ -65,9 +65,9 @@ func (s *server) leave(ctx context.Context, u chat.User, c chat.ConversationID) 
 	return s.members.Leave(ctx, u, c)
 }
 
-// finish erases what is not about a conversation, and ends the connections, but for the asking one,
-// which still gets its answer: nothing is delivered to it any more.
-func (s *server) finish(ctx context.Context, r route.Request) error {
+// finish erases what is not about a conversation, and ends the connections, the asking one last: its
+// last frame is the answer.
+func (s *server) finish(ctx context.Context, r route.Request, answer wire.Erased) error {
 	if err := s.teller.Tell(ctx, r.User, chat.Presence{}); err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (s *server) finish(ctx context.Context, r route.Request) error {
 	if err := s.end(ctx, r, others); err != nil {
 		return err
 	}
-	return s.connections.Remove(ctx, r.User, r.Connection)
+	return s.pusher.EndWith(ctx, chat.Connection{User: r.User, ID: r.Connection}, answer)
 }
 
 // unwatch removes who watches the user, and whom the user's connections watch.
