@@ -65,15 +65,25 @@ const presenceTries = 5
 // if others see a change. Whoever adds or removes a connection calls it afterwards; ended says that one
 // was removed, and the grace is over: only then the user goes offline. Two that run at once cannot leave a
 // wrong state behind: one that has written looks again, and sees a connection that came or went
-// meanwhile, which another one may have taken for no change.
+// meanwhile, which another one may have taken for no change. One that fails after it has written returns
+// what has changed so far together with its error: a repeat would take it for known.
 //
 // Cost: 2 RU; 1 WU and 1 or 2 RU more when the last connection ends or a newer one lasts longer.
 func (p *Presences) Refresh(ctx context.Context, u User, ended bool) (*Presence, error) {
-	var first *Presence
+	var first, noted *Presence
+	failed := func(err error) (*Presence, error) {
+		if noted == nil {
+			return nil, err
+		}
+		return changed(*first, *noted), err
+	}
 	for range presenceTries {
 		profile, err := p.Store.Profile(ctx, u)
-		if err != nil || profile == nil || profile.Erased {
-			return nil, err
+		if err != nil {
+			return failed(err)
+		}
+		if profile == nil || profile.Erased {
+			return nil, nil
 		}
 		now := p.Now()
 		before := profile.Seen(now)
@@ -82,16 +92,19 @@ func (p *Presences) Refresh(ctx context.Context, u User, ended bool) (*Presence,
 		}
 		until, err := p.until(ctx, u)
 		if err != nil {
-			return nil, err
+			return failed(err)
 		}
 		switch {
 		case until > now.Unix():
 			if until > profile.OnlineUntil {
 				if err := p.Store.SetOnline(ctx, u, until); err != nil {
-					return nil, err
+					return failed(err)
 				}
+				profile.OnlineUntil = until
+				seen := profile.Seen(now)
+				noted = &seen
 				if left, err := p.until(ctx, u); err != nil {
-					return nil, err
+					return failed(err)
 				} else if left <= now.Unix() {
 					ended = true // meanwhile, and perhaps its own Refresh has run: nobody else looks again
 					continue
@@ -107,11 +120,14 @@ func (p *Presences) Refresh(ctx context.Context, u User, ended bool) (*Presence,
 			lastSeen = profile.LastSeen // what an invisible user does is not told
 		}
 		if err := p.Store.SetOffline(ctx, u, lastSeen); err != nil {
-			return nil, err
+			return failed(err)
 		}
+		profile.OnlineUntil, profile.LastSeen = 0, lastSeen
+		seen := profile.Seen(now)
+		noted = &seen
 		// Somebody may have connected meanwhile: look again.
 	}
-	return nil, TryAgain(nil)
+	return failed(TryAgain(nil))
 }
 
 // until is when the last of a user's connections has ended for certain, in Unix seconds.

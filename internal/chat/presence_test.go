@@ -19,32 +19,41 @@ type memPresence struct {
 	profile     *chat.Profile
 	connections []chat.Connection
 	calls       []string
+	failAt      int // the call that fails; 0 is none
 }
 
-func (m *memPresence) called(name string) { m.calls = append(m.calls, name) }
+func (m *memPresence) called(name string) error {
+	m.calls = append(m.calls, name)
+	if len(m.calls) == m.failAt {
+		return chat.ErrBusy
+	}
+	return nil
+}
 
 func (m *memPresence) Profile(context.Context, chat.User) (*chat.Profile, error) {
-	m.called("profile")
-	if m.profile == nil {
-		return nil, nil
+	if err := m.called("profile"); err != nil || m.profile == nil {
+		return nil, err
 	}
 	p := *m.profile
 	return &p, nil
 }
 
 func (m *memPresence) Of(context.Context, chat.User) ([]chat.Connection, error) {
-	m.called("connections")
-	return slices.Clone(m.connections), nil
+	return slices.Clone(m.connections), m.called("connections")
 }
 
 func (m *memPresence) SetOnline(_ context.Context, _ chat.User, until int64) error {
-	m.called("online")
+	if err := m.called("online"); err != nil {
+		return err
+	}
 	m.profile.OnlineUntil = max(m.profile.OnlineUntil, until)
 	return nil
 }
 
 func (m *memPresence) SetOffline(_ context.Context, _ chat.User, lastSeen int64) error {
-	m.called("offline")
+	if err := m.called("offline"); err != nil {
+		return err
+	}
 	m.profile.OnlineUntil, m.profile.LastSeen = 0, lastSeen
 	return nil
 }
@@ -129,6 +138,48 @@ func TestAnArrivalThatEndsMeanwhileIsTakenBack(t *testing.T) {
 }
 
 // What others see, at a moment: a $disconnect that never came heals by OnlineUntil.
+// A refresh that fails at any call, and is repeated, tells of each change: of what it had written before it
+// failed, and of the rest when it is repeated.
+func TestRefreshThatFailsTellsWhatItHasWritten(t *testing.T) {
+	hour := socket("c", 60).Until()
+	for _, tt := range []struct {
+		name        string
+		profile     chat.Profile
+		connections []chat.Connection
+		online      bool
+	}{
+		{"coming", chat.Profile{LastSeen: 5}, []chat.Connection{socket("c", 60)}, true},
+		{"going", chat.Profile{OnlineUntil: hour}, nil, false},
+	} {
+		for failAt := 1; ; failAt++ {
+			profile := tt.profile
+			m := &memPresence{profile: &profile, connections: tt.connections, failAt: failAt}
+			p := chat.Presences{Store: m, Now: func() time.Time { return day }}
+			var told []bool
+			refresh := func() error {
+				seen, err := p.Refresh(t.Context(), "alice", true)
+				if seen != nil {
+					told = append(told, seen.Online)
+				}
+				return err
+			}
+			failed := refresh()
+			if failed == nil {
+				if failAt < 4 {
+					t.Errorf("%s: a refresh made %d calls", tt.name, len(m.calls))
+				}
+				break
+			}
+			if !errors.Is(failed, chat.ErrBusy) {
+				t.Errorf("%s, call %d: %v", tt.name, failAt, failed)
+			}
+			if err := refresh(); err != nil || !slices.Equal(told, []bool{tt.online}) {
+				t.Errorf("%s failed at call %d: told %v, %v, want %v once", tt.name, failAt, told, err, tt.online)
+			}
+		}
+	}
+}
+
 func TestSeen(t *testing.T) {
 	unix := day.Unix()
 	for _, tt := range []struct {

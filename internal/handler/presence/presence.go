@@ -66,8 +66,8 @@ func (h *handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	all, ended := users(changes)
 	for _, u := range all {
 		seen, err := h.presences.Refresh(ctx, u, ended[u])
-		if err == nil && seen != nil {
-			err = h.teller.Tell(ctx, u, *seen)
+		if seen != nil {
+			err = errors.Join(err, h.teller.Tell(ctx, u, *seen))
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("presence of %s: %w", u, err))
