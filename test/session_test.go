@@ -85,6 +85,26 @@ func TestSignOut(t *testing.T) {
 	}
 }
 
+// A session that began a moment ago ends too, connected or not: with the second of its beginning.
+func TestSignOutEndsTheYoungest(t *testing.T) {
+	t.Parallel()
+	for _, scope := range []string{"others", "all"} {
+		d := newTarget(t)
+		alice := d.user(t, "alice")
+		laptop := alice.connect(t, "laptop")
+		for range 3 {
+			young := alice.again(t)
+			_, _ = laptop.ask(signOut(scope))
+			young.refuses(t, "phone")
+			if scope == "all" {
+				laptop.closed()
+				alice = alice.again(t)
+				laptop = alice.connect(t, "laptop")
+			}
+		}
+	}
+}
+
 // Who signs in again after a sign-out of all is let in. Tokens tell the time of signing in by the second.
 func TestSignInAfterSignOut(t *testing.T) {
 	t.Parallel()

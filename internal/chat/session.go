@@ -42,29 +42,28 @@ func (s SignOuts) Ends(t Token) bool {
 	return t.SignedIn < s.Before && t.Session != s.Kept || slices.Contains(s.Ended, t.Session)
 }
 
-// With is s after another sign-out by a session. Tokens tell the second of the sign-in alone, so that
-// those of this very second are ended by name, as far as they have open connections: who signs in right
-// after a sign-out is let in.
-func (s SignOuts) With(scope Scope, own SessionID, open []Connection, now time.Time) SignOuts {
+// With is s after another sign-out by a session.
+func (s SignOuts) With(scope Scope, own SessionID, now time.Time) SignOuts {
 	switch scope {
 	case ThisSession:
 		if s.Kept == own {
 			s.Kept = ""
 		}
 	case OtherSessions:
-		s.Before, s.Kept = max(s.Before, now.Unix()), own
+		s.Before, s.Kept = max(s.Before, SignOutOver(now).Unix()), own
 	case AllSessions:
-		s.Before, s.Kept = max(s.Before, now.Unix()), ""
+		s.Before, s.Kept = max(s.Before, SignOutOver(now).Unix()), ""
 	}
-	ended := slices.Clone(s.Ended)
-	for _, c := range append([]Connection{{Session: own}}, open...) {
-		if scope.Covers(own, c) && !slices.Contains(ended, c.Session) {
-			ended = append(ended, c.Session)
-		}
+	if scope != OtherSessions && !slices.Contains(s.Ended, own) {
+		ended := append(slices.Clone(s.Ended), own)
+		s.Ended = ended[max(0, len(ended)-MaxEnded):]
 	}
-	s.Ended = ended[max(0, len(ended)-MaxEnded):]
 	return s
 }
+
+// SignOutOver is when a sign-out of other sessions is over: tokens tell the second of their sign-in alone, so
+// that it ends those of its whole second, and who signs in within the rest of it would be refused.
+func SignOutOver(now time.Time) time.Time { return now.Truncate(time.Second).Add(time.Second) }
 
 // Covers tells whether a sign-out of this scope ends a connection.
 func (s Scope) Covers(own SessionID, c Connection) bool {

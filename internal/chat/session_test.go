@@ -9,16 +9,13 @@ import (
 	"github.com/duet-chat/duet/internal/chat"
 )
 
-// of is a connection of a session.
-func of(session chat.SessionID) chat.Connection { return chat.Connection{Session: session} }
-
 // token is one of a session that began so many seconds after day.
 func token(session chat.SessionID, after int64) chat.Token {
 	return chat.Token{Session: session, SignedIn: day.Unix() + after}
 }
 
 func TestSignOutsEndSessions(t *testing.T) {
-	open := []chat.Connection{of("own"), of("own"), of("tablet"), of("late")}
+	over := int64(1) // the second in which it is over
 	for _, tt := range []struct {
 		name  string
 		scope chat.Scope
@@ -29,20 +26,22 @@ func TestSignOutsEndSessions(t *testing.T) {
 		}},
 		{"the others", chat.OtherSessions, map[chat.Token]bool{
 			token("own", -100): false, token("own", 0): false, token("tablet", -100): true, token("away", -100): true, token("away", -1): true,
-			// begun in this very second: ended by name if it is connected, let in otherwise
-			token("late", 0): true, token("new", 0): false, token("new", 1): false,
+			token("late", 0): true, token("new", over): false, // begun in this very second, or when it is over
 			{Session: "untold"}: true, // a token that does not tell counts as begun long ago
 		}},
 		{"all", chat.AllSessions, map[chat.Token]bool{
 			token("own", -100): true, token("own", 0): true, token("tablet", -100): true, token("away", -1): true, token("late", 0): true,
-			token("new", 0): false, token("new", 1): false,
+			token("new", over): false,
 		}},
 	} {
-		s := chat.SignOuts{}.With(tt.scope, "own", open, day.Add(999*time.Millisecond))
+		s := chat.SignOuts{}.With(tt.scope, "own", day.Add(999*time.Millisecond))
 		for token, want := range tt.ended {
 			if got := s.Ends(token); got != want {
 				t.Errorf("%s: Ends(%+v) = %v, want %v, by %+v", tt.name, token, got, want, s)
 			}
+		}
+		if got := chat.SignOutOver(day.Add(999 * time.Millisecond)); got.Unix() != day.Unix()+over {
+			t.Errorf("a sign-out is over at %v", got)
 		}
 		if len(slices.Compact(slices.Sorted(slices.Values(s.Ended)))) != len(s.Ended) {
 			t.Errorf("%s: %v names a session twice", tt.name, s.Ended)
@@ -75,7 +74,7 @@ func TestSignOutsAddUp(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := chat.SignOuts{}
 			for _, step := range tt.steps {
-				s = s.With(step.scope, step.own, nil, day.Add(step.after))
+				s = s.With(step.scope, step.own, day.Add(step.after))
 			}
 			check := func(when string) {
 				for _, token := range tt.ended {
@@ -91,7 +90,7 @@ func TestSignOutsAddUp(t *testing.T) {
 			}
 			check("at once")
 			for i := range chat.MaxEnded {
-				s = s.With(chat.ThisSession, chat.SessionID(fmt.Sprint("s", i)), nil, day.Add(time.Hour))
+				s = s.With(chat.ThisSession, chat.SessionID(fmt.Sprint("s", i)), day.Add(time.Hour))
 			}
 			check("after many others")
 		})
@@ -103,7 +102,7 @@ func TestSignOutsAreBounded(t *testing.T) {
 	s := chat.SignOuts{}
 	for i := range chat.MaxEnded + 5 {
 		before := len(s.Ended)
-		next := s.With(chat.ThisSession, chat.SessionID(fmt.Sprint("s", i)), nil, day)
+		next := s.With(chat.ThisSession, chat.SessionID(fmt.Sprint("s", i)), day)
 		if len(s.Ended) != before {
 			t.Fatal("With changed its receiver")
 		}
@@ -112,7 +111,7 @@ func TestSignOutsAreBounded(t *testing.T) {
 	if len(s.Ended) != chat.MaxEnded || s.Ended[0] != "s5" || s.Ends(token("s4", 0)) || !s.Ends(token("s36", 0)) {
 		t.Errorf("ended = %v, want the newest %d", s.Ended, chat.MaxEnded)
 	}
-	again := s.With(chat.ThisSession, "s36", nil, day)
+	again := s.With(chat.ThisSession, "s36", day)
 	if !slices.Equal(again.Ended, s.Ended) {
 		t.Errorf("a repeat made %v of %v", again.Ended, s.Ended)
 	}

@@ -27,6 +27,8 @@ type Env struct {
 	HTTP *http.Client
 	// Now is the clock.
 	Now func() time.Time
+	// Sleep waits, or returns the context's error when that ends first: a function's time, which is paid for.
+	Sleep func(context.Context, time.Duration) error
 	// Log receives one line per invocation; never text of messages, never tokens.
 	Log *slog.Logger
 }
@@ -61,6 +63,7 @@ func Start(build Constructor) {
 			AWS:    cfg,
 			HTTP:   &http.Client{Timeout: 5 * time.Second},
 			Now:    time.Now,
+			Sleep:  Sleep,
 			Log:    log,
 		})
 		if err == nil {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 
@@ -37,14 +38,19 @@ func TestSignOutEndsSessions(t *testing.T) {
 		told  []string
 		lives []string
 		codes map[string]int // $connect of the devices afterwards
+		slept time.Duration  // until the second is over
 	}{
-		{"session", []string{"alice-phone closing signed_out"}, []string{"alice-laptop="}, map[string]int{"phone": 401, "laptop": 200}},
-		{"others", []string{"alice-laptop closing signed_out"}, []string{"alice-phone="}, map[string]int{"phone": 200, "laptop": 401}},
-		{"all", []string{"alice-laptop closing signed_out", "alice-phone closing signed_out"}, nil, map[string]int{"phone": 401, "laptop": 401}},
+		{"session", []string{"alice-phone closing signed_out"}, []string{"alice-laptop="}, map[string]int{"phone": 401, "laptop": 200}, 0},
+		{"others", []string{"alice-laptop closing signed_out"}, []string{"alice-phone="}, map[string]int{"phone": 200, "laptop": 401}, 750 * time.Millisecond},
+		{"all", []string{"alice-laptop closing signed_out", "alice-phone closing signed_out"}, nil, map[string]int{"phone": 401, "laptop": 401}, 750 * time.Millisecond},
 	} {
 		t.Run(tt.scope, func(t *testing.T) {
 			r := newRoom(t)
+			r.advance(250 * time.Millisecond)
 			r.ok(r.function(account.New), r.alice, wire.TypeOK, `{"action":"signout","scope":"%s"}`, tt.scope)
+			if r.slept != tt.slept {
+				t.Errorf("it slept %v, want %v", r.slept, tt.slept)
+			}
 			r.expect("the sign-out", tt.told...)
 			if got := r.rows("alice"); !slices.Equal(got, tt.lives) {
 				t.Errorf("connections left: %q, want %q", got, tt.lives)

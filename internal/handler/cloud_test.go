@@ -39,6 +39,7 @@ type cloud struct {
 
 	mu      sync.Mutex // guards what follows
 	time    time.Time
+	slept   time.Duration
 	log     bytes.Buffer
 	calls   []string            // operations and posts, in order
 	posted  map[string][]string // frames, by connection
@@ -88,6 +89,15 @@ func (c *cloud) advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.time = c.time.Add(d)
+}
+
+// sleep passes the time, of which slept keeps the sum.
+func (c *cloud) sleep(ctx context.Context, d time.Duration) error {
+	c.advance(d)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.slept += d
+	return ctx.Err()
 }
 
 func (c *cloud) config() aws.Config {
@@ -173,7 +183,7 @@ func (c *cloud) called() string {
 func (c *cloud) function(build function.Constructor) lambda.Handler {
 	c.Helper()
 	h, err := build(function.Env{
-		Getenv: func(key string) string { return c.variables[key] }, AWS: c.config(), Now: c.now, Log: slog.New(slog.NewJSONHandler(c, nil)),
+		Getenv: func(key string) string { return c.variables[key] }, AWS: c.config(), Now: c.now, Sleep: c.sleep, Log: slog.New(slog.NewJSONHandler(c, nil)),
 	})
 	if err != nil {
 		c.Fatal(err)

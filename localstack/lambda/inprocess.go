@@ -54,6 +54,7 @@ func NewInProcess(o Options, registry map[string]function.Constructor, connect f
 			AWS:    cfg,
 			HTTP:   client,
 			Now:    o.Now,
+			Sleep:  function.Sleep,
 			Log:    log,
 		})
 		if err != nil {

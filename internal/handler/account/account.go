@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 
@@ -99,8 +100,9 @@ func (s *server) signOut(ctx context.Context, r route.Request) (string, any, err
 	if err != nil {
 		return q.Ref, nil, err
 	}
+	began := s.env.Now()
 	for try := 1; ; try++ {
-		err := s.note(ctx, r, q.Scope)
+		err := s.note(ctx, r, q.Scope, began)
 		if err == nil {
 			break
 		}
@@ -108,41 +110,50 @@ func (s *server) signOut(ctx context.Context, r route.Request) (string, any, err
 			return q.Ref, nil, err
 		}
 	}
-	// Those that opened meanwhile are ended as well: the list is read again.
-	return q.Ref, wire.NewOK(q.Ref), s.end(ctx, r, func(c chat.Connection) bool { return q.Scope.Covers(r.Token.Session, c) })
+	others, own, err := s.open(ctx, r, func(c chat.Connection) bool { return q.Scope.Covers(r.Token.Session, c) })
+	if err != nil {
+		return q.Ref, nil, err
+	}
+	if err := s.pusher.EndAll(ctx, others, wire.ClosingSignedOut); err != nil {
+		return q.Ref, nil, err
+	}
+	if q.Scope != chat.ThisSession {
+		// Who signs in once this is answered is let in.
+		if left := chat.SignOutOver(began).Sub(s.env.Now()); left > 0 {
+			if err := s.env.Sleep(ctx, left); err != nil {
+				return q.Ref, nil, err
+			}
+		}
+	}
+	return q.Ref, wire.NewOK(q.Ref), s.pusher.EndAll(ctx, own, wire.ClosingSignedOut)
 }
 
 // signOutTries bounds the attempts of one sign-out. Each lost one means that another went through.
 const signOutTries = 10
 
 // note notes which sessions have ended, on top of those that stand there.
-func (s *server) note(ctx context.Context, r route.Request, scope chat.Scope) error {
+func (s *server) note(ctx context.Context, r route.Request, scope chat.Scope, now time.Time) error {
 	p, err := s.users.Profile(ctx, r.User)
 	if err != nil || p == nil || p.Erased {
 		return err
 	}
-	open, err := s.connections.Of(ctx, r.User)
-	if err != nil {
-		return err
-	}
-	return s.users.SetSignOuts(ctx, r.User, p.SignOuts, p.SignOuts.With(scope, r.Token.Session, open, s.env.Now()))
+	return s.users.SetSignOuts(ctx, r.User, p.SignOuts, p.SignOuts.With(scope, r.Token.Session, now))
 }
 
-// end ends those connections of the user that are meant, the asking one last.
-func (s *server) end(ctx context.Context, r route.Request, meant func(chat.Connection) bool) error {
+// open is those connections of the user that are meant, the asking one by itself.
+func (s *server) open(ctx context.Context, r route.Request, meant func(chat.Connection) bool) (others, own []chat.Connection, _ error) {
 	open, err := s.connections.Of(ctx, r.User)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	var ended, own []chat.Connection
 	for _, c := range open {
 		switch {
 		case !meant(c):
 		case c.ID == r.Connection:
 			own = append(own, c)
 		default:
-			ended = append(ended, c)
+			others = append(others, c)
 		}
 	}
-	return s.pusher.EndAll(ctx, append(ended, own...), wire.ClosingSignedOut)
+	return others, own, nil
 }

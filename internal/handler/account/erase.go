@@ -74,18 +74,25 @@ func (s *server) finish(ctx context.Context, r route.Request, answer wire.Erased
 	if err := s.unwatch(ctx, r.User); err != nil {
 		return err
 	}
-	others := func(c chat.Connection) bool { return c.ID != r.Connection }
-	if err := s.end(ctx, r, others); err != nil {
+	if err := s.endOthers(ctx, r); err != nil {
 		return err
 	}
 	if err := s.users.Erase(ctx, r.User, s.env.Now().UnixMilli()); err != nil {
 		return err
 	}
 	// From here on none is let in: what came back meanwhile goes too.
-	if err := s.end(ctx, r, others); err != nil {
+	if err := s.endOthers(ctx, r); err != nil {
 		return err
 	}
 	return s.pusher.EndWith(ctx, chat.Connection{User: r.User, ID: r.Connection}, answer)
+}
+
+func (s *server) endOthers(ctx context.Context, r route.Request) error {
+	others, _, err := s.open(ctx, r, func(chat.Connection) bool { return true })
+	if err != nil {
+		return err
+	}
+	return s.pusher.EndAll(ctx, others, wire.ClosingSignedOut)
 }
 
 // unwatch removes who watches the user, and whom the user's connections watch.

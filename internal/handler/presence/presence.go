@@ -24,7 +24,6 @@ type handler struct {
 	presences *chat.Presences
 	teller    *push.Teller
 	grace     time.Duration
-	sleep     func(context.Context, time.Duration) error
 }
 
 // New builds the function. GRACE_SECONDS is how long a user stays online after the last connection:
@@ -48,7 +47,6 @@ func New(env function.Env) (lambda.Handler, error) {
 			Watchers: store.NewWatchers(env.AWS, v["WATCHERS_TABLE"]), Gateway: post.New(env.AWS, v["CALLBACK_URL"]), Now: env.Now, Log: env.Log,
 		},
 		grace: time.Duration(grace) * time.Second,
-		sleep: function.Sleep,
 	}, nil
 }
 
@@ -96,7 +94,7 @@ func (h *handler) wait(ctx context.Context, changes []store.ConnectionChange) er
 	if left <= 0 {
 		return nil
 	}
-	return h.sleep(ctx, min(left, h.grace+time.Second))
+	return h.env.Sleep(ctx, min(left, h.grace+time.Second))
 }
 
 // users are those whom the changes concern, each once, and of whom a connection has ended.

@@ -38,7 +38,7 @@ func New(env function.Env) (lambda.Handler, error) {
 			Users:         v["USERS_TABLE"],
 		}, env.Now),
 		Now:       env.Now,
-		Sleep:     function.Sleep,
+		Sleep:     env.Sleep,
 		PerMinute: limits["MESSAGES_PER_MINUTE"],
 		NewPerDay: limits["NEW_CONVERSATIONS_PER_DAY"],
 		Retention: time.Duration(limits["RETENTION_DAYS"]) * 24 * time.Hour,
