@@ -88,6 +88,42 @@ func TestBudgetsOfActions(t *testing.T) {
 	}
 }
 
+// The same of what ends sessions and accounts: each once, of a user with another session that is connected,
+// and with forty texts of 700 bytes in one conversation.
+func TestBudgetsOfEndings(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		action        string
+		reads, writes float64 // at most
+		do            func(s *stage)
+	}{
+		{"signout of the others", 2, 2, func(s *stage) { s.a.must("ok", signOut("others")) }},
+		{"erase", 17, 49, func(s *stage) { s.a.erase() }},
+	} {
+		t.Run(test.action, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			s.alice.again(t).connect(t, "phone")
+			before := s.d.usage(t)
+			test.do(s)
+			u := s.d.usage(t).since(before)
+			if invoked := u["lambda"]["AccountFunction"]["invocations"]; invoked != 1 {
+				t.Errorf("%s took %g invocations, want one", test.action, invoked)
+			}
+			if differs(t, "units") {
+				return
+			}
+			for what, budget := range map[string]float64{"read_units": test.reads, "write_units": test.writes} {
+				got := u.by(what, "AccountFunction")
+				t.Logf("%-24s %-12s %.2f, budget %g", test.action, what, got, budget)
+				if got > budget {
+					t.Errorf("%s took %.2f %s, want at most %g", test.action, got, what, budget)
+				}
+			}
+		})
+	}
+}
+
 // stage is two users in a conversation with forty of alice's texts.
 type stage struct {
 	t          testing.TB

@@ -14,6 +14,7 @@ import (
 var elsewhere = map[string]string{
 	"TestBudgets units":                  "DynamoDB Local counts a transaction's write twice as often as AWS does: 8 units a message, not 4",
 	"TestBudgetsOfActions units":         "DynamoDB Local counts transactions otherwise than AWS does",
+	"TestBudgetsOfEndings units":         "DynamoDB Local counts transactions otherwise than AWS does",
 	"TestFaultsAreRepeated":              "how often the engine itself refuses a transaction for a conflict is chance, and each try counts",
 	"TestPresenceDoesNotFlap":            "DynamoDB Local tells the time of a change in whole minutes, so that the grace seems to be over",
 	"TestTablesRestoredToAnEarlierPoint": "the local cloud does not replace the tables of another engine, whose backups are its own",

@@ -74,7 +74,7 @@ func (s *session) erase(ctx context.Context, before bool) error {
 			err = s.err
 		}
 	}
-	if err == nil || before && errors.Is(err, client.ErrRefused) {
+	if err == nil || before && errors.Is(err, client.ErrErased) {
 		return nil
 	}
 	return s.explain(err)

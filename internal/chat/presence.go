@@ -110,7 +110,6 @@ func (p *Presences) Refresh(ctx context.Context, u User, ended bool) (*Presence,
 					continue
 				}
 			}
-			profile.OnlineUntil = until
 			return changed(*first, profile.Seen(now)), nil
 		case profile.OnlineUntil == 0 || !ended: // what has ended is looked at after the grace
 			return changed(*first, before), nil
