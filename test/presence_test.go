@@ -213,6 +213,7 @@ func TestPresenceHeals(t *testing.T) {
 		r.age(t, d, 2*time.Minute) // a connection that is being born is spared
 	}
 	b.drop()
+	awaitFaults(t, faults, 1) // a post that comes before the gateway has noticed does not fail
 	a.send(bob, 1, "are you there?")
 	a.seen(bob, true, false)
 }
