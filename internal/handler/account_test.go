@@ -146,6 +146,10 @@ func TestEraseLeavesTheNameAlone(t *testing.T) {
 			t.Fatalf("erased = %+v, want it done", got)
 		}
 		r.erased("at once")
+		calls := r.called()
+		if row, answer := strings.LastIndex(calls, "DeleteItem"), strings.Index(calls, "POST "+r.alice.connection); answer < row || row < 0 {
+			t.Errorf("calls = %s: the answer must come when all is done", calls)
+		}
 	}
 	if !r.gone[r.alice2.connection] || !r.gone[r.alice.connection] {
 		t.Errorf("sockets gone: %v, want both of hers", r.gone)

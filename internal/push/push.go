@@ -101,16 +101,19 @@ func (p *Pusher) toConnection(ctx context.Context, c chat.Connection, body []byt
 // End ends a connection: its client is told why, nothing more is delivered to it, and its socket is
 // closed. Only that its row stays is an error.
 func (p *Pusher) End(ctx context.Context, c chat.Connection, reason string) error {
-	return p.EndWith(ctx, c, closing(reason))
-}
-
-// EndWith is End with another last frame, of package wire, that tells the client why.
-func (p *Pusher) EndWith(ctx context.Context, c chat.Connection, last any) error {
-	_, err := p.end(ctx, c, last)
+	_, err := p.end(ctx, c, reason)
 	return err
 }
 
-func closing(reason string) wire.Closing { return wire.Closing{Type: wire.TypeClosing, Reason: reason} }
+// EndWith ends a connection with an answer, of package wire, as its last frame. It is sent when the row is
+// gone, so that it may say that all is done; if the row stays, nothing is sent and the socket stays open.
+func (p *Pusher) EndWith(ctx context.Context, c chat.Connection, answer any) error {
+	if err := p.Connections.Remove(ctx, c.User, c.ID); err != nil {
+		return err
+	}
+	p.dismiss(ctx, c, answer)
+	return nil
+}
 
 // How long the socket of a connection is awaited whose $connect is just being answered.
 const (
@@ -123,7 +126,7 @@ const (
 func (p *Pusher) EndAll(ctx context.Context, connections []chat.Connection, reason string) error {
 	var unborn []chat.Connection
 	for _, c := range connections {
-		closed, err := p.end(ctx, c, closing(reason))
+		closed, err := p.end(ctx, c, reason)
 		if err != nil {
 			return err
 		}
@@ -140,13 +143,18 @@ func (p *Pusher) EndAll(ctx context.Context, connections []chat.Connection, reas
 	return nil
 }
 
-// end is EndWith, and tells whether there was a socket to close.
-func (p *Pusher) end(ctx context.Context, c chat.Connection, last any) (closed bool, _ error) {
-	if frame, err := wire.Encode(last); err == nil {
-		_ = p.Gateway.Post(ctx, c.ID, frame) // the client learns why if it still reads
-	}
+// end is End, and tells whether there was a socket to close.
+func (p *Pusher) end(ctx context.Context, c chat.Connection, reason string) (closed bool, _ error) {
 	err := p.Connections.Remove(ctx, c.User, c.ID)
-	return p.close(ctx, c), err
+	return p.dismiss(ctx, c, wire.Closing{Type: wire.TypeClosing, Reason: reason}), err
+}
+
+// dismiss sends a last frame to a client, if it still reads, and closes its socket.
+func (p *Pusher) dismiss(ctx context.Context, c chat.Connection, last any) (closed bool) {
+	if frame, err := wire.Encode(last); err == nil {
+		_ = p.Gateway.Post(ctx, c.ID, frame)
+	}
+	return p.close(ctx, c)
 }
 
 func (p *Pusher) close(ctx context.Context, c chat.Connection) (closed bool) {
