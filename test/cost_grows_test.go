@@ -14,13 +14,18 @@ func TestCostDoesNotGrow(t *testing.T) {
 
 	// A crowd: connected users, and a user with many conversations of many messages.
 	hub, other := d.user(t, "hub"), d.user(t, "other")
-	for i := range 60 {
+	listener := hub.connect(t, "listener")
+	const crowd, each = 60, 5
+	for i := range crowd {
 		u := d.user(t, fmt.Sprintf("crowd%d", i))
 		c := u.connect(t, "laptop")
-		for n := range int64(5) {
+		for n := range int64(each) {
 			c.send(hub, n+1, "hello from the crowd")
 		}
 	}
+	// What is still to be delivered would share a batch with the first message that is measured.
+	listener.pushes("all messages of the crowd", func(all []frame) bool { return len(of(all, "message")) >= crowd*each })
+	d.hangUp(t, listener)
 	if got := d.perMessage(t, d.user(t, "carol"), d.user(t, "dave")); got != alone {
 		t.Errorf("a message costs %s among many, %s alone", got, alone)
 	}
@@ -37,12 +42,13 @@ func TestCostDoesNotGrowWithTheLog(t *testing.T) {
 	d := localTarget(t, "reads /_local/usage")
 	alone := d.perMessage(t, d.user(t, "alice"), d.user(t, "bob"))
 	carol, dave := d.user(t, "carol"), d.user(t, "dave")
-	c := carol.connect(t, "laptop")
+	c, listener := carol.connect(t, "laptop"), dave.connect(t, "laptop")
 	others := times(500, 500, 150)
 	for n := range int64(others) {
 		c.send(dave, n+1, "a long story")
 	}
-	d.hangUp(t, c)
+	listener.messages(carol.with(dave), others)
+	d.hangUp(t, c, listener)
 	if got := d.perMessage(t, carol, dave); got != alone {
 		t.Errorf("a message costs %s after %d others, %s as one of the first", got, others, alone)
 	}
